@@ -1,0 +1,78 @@
+//! What a Rust guest can ask of Perigee beyond crate `lunatic`: to spawn an actor of another class, by the class's name
+//! in the app's manifest. Such an actor gets the limits and permissions of its own class, not of its parent.
+//!
+//! ```no_run
+//! let cart = perigee::spawn("cart").expect("the manifest lets this class spawn \"cart\"");
+//! println!("cart is actor {cart}");
+//! ```
+//!
+//! With the feature `lunatic`, [`ActorId::process`] gives the `lunatic::Process` to send messages to.
+//!
+//! The crate needs nothing but Perigee's import module `perigee` and three functions of `lunatic::error`.
+
+mod host;
+
+use std::error::Error;
+use std::fmt;
+use std::num::NonZeroI64;
+
+/// An actor's id, never 0, never used again within the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ActorId(u64);
+
+impl ActorId {
+    /// The number, as other interfaces and `perigee ps` have it.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The actor as a process of crate `lunatic`, which takes messages of type `M`.
+    ///
+    /// `M` is the caller's promise: an actor that cannot decode a message panics.
+    #[cfg(feature = "lunatic")]
+    #[must_use]
+    pub fn process<M>(self) -> lunatic::Process<M> {
+        // SAFETY: the id came from the host for an actor on this node; a wrong `M` is a decoding error, not memory.
+        unsafe { lunatic::Process::new(lunatic::host::node_id(), self.0) }
+    }
+}
+
+impl fmt::Display for ActorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why an actor was not spawned: the host's text, which names the class and what to write in the manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpawnError(String);
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for SpawnError {}
+
+/// Starts an actor of the class `class`, which the manifest must list in this class's `permissions.spawn`.
+///
+/// # Errors
+/// The class is unknown or not permitted, or one more actor would break a limit.
+pub fn spawn(class: &str) -> Result<ActorId, SpawnError> {
+    spawn_with(class, 0)
+}
+
+/// Like [`spawn`], and links the two: when one fails, the other dies too, or is told by a message with the tag `link`
+/// when it traps such failures.
+///
+/// # Errors
+/// As for [`spawn`].
+pub fn spawn_link(class: &str, link: NonZeroI64) -> Result<ActorId, SpawnError> {
+    spawn_with(class, link.get())
+}
+
+fn spawn_with(class: &str, link: i64) -> Result<ActorId, SpawnError> {
+    host::spawn(class, link).map(ActorId).map_err(|error| SpawnError(host::take_error(error)))
+}

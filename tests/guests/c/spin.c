@@ -1,0 +1,5 @@
+// Never ends and never calls the host: only preemption stops it.
+int main(void) {
+    for (;;)
+        ;
+}

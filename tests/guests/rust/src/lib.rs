@@ -1,0 +1,38 @@
+//! What several guests need: their arguments, and rates.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Instant;
+
+/// The argument at `index` (0 is the first after the program's name), or `default` when there are fewer.
+///
+/// # Panics
+/// When it does not parse: a test that passes nonsense should see so.
+pub fn arg<T: FromStr>(index: usize, default: T) -> T {
+    match std::env::args().nth(index + 1) {
+        None => default,
+        Some(text) => text.parse().unwrap_or_else(|_| panic!("argument {index} is {text:?}, which does not parse")),
+    }
+}
+
+/// The text argument at `index`.
+///
+/// # Panics
+/// When there are fewer arguments; `usage` says what is expected.
+pub fn text_arg(index: usize, usage: &str) -> String {
+    std::env::args().nth(index + 1).unwrap_or_else(|| panic!("argument {index} is missing: {usage}"))
+}
+
+/// Prints `WHAT count=N seconds=S per_second=R`, for tests and benchmarks to read.
+pub fn print_rate(what: &str, count: u64, since: Instant) {
+    let seconds = since.elapsed().as_secs_f64();
+    println!("{what} count={count} seconds={seconds:.6} per_second={:.0}", count as f64 / seconds);
+}
+
+/// Prints `ok: VALUE` or `error: TEXT`.
+pub fn print_result<T: Display, E: Display>(result: Result<T, E>) {
+    match result {
+        Ok(value) => println!("ok: {value}"),
+        Err(error) => println!("error: {error}"),
+    }
+}
