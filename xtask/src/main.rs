@@ -1,1 +1,24 @@
-fn main() {}
+//! The project's own tool: `cargo xtask <command>`. One file for each command; this one only names them.
+
+use clap::{Parser, Subcommand};
+
+mod image;
+
+#[derive(Parser)]
+#[command(about = "Generators and checks of this repository")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Pack files as an OCI image layout
+    Image(image::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::Image(args) => image::run(&args),
+    }
+}
