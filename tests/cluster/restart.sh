@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Stops one program of the running cluster and starts it again, as a node's service manager would:
+# restart.sh containerd|kubelet|proxy|dns|registry|etcd|apiserver|controller-manager|scheduler [--kill]
+# With --kill it ends without warning.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=lib/load.sh source-path=SCRIPTDIR
+source "$here/lib/load.sh"
+
+program=${1:?which program?}
+function=start_${program//-/_}
+declare -F "$function" >/dev/null || die "$program: no such program"
+need_root restart.sh
+take_lock
+pid=$(pid_of "$program") || die "$program does not run in $dir"
+[ "${2:-}" != --kill ] || kill -KILL "$pid"
+stop "$program" 10
+"$function"
+[ "$program" != containerd ] || await "containerd answers" 20 containerd containerd_ready
