@@ -95,9 +95,11 @@ with_rustup() {
 # --- A private apt on the mirror that the machine's own apt uses. Signatures are checked as always. Suites are added
 # one by one, until the wanted package is found.
 
+# Without fetched lists and without root: apt is only asked what it would fetch.
 debian_mirror() {
-  # shellcheck disable=SC2016  # apt's own variable
-  apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -E '/debian/?$' | head -n1
+  mkdir -p "$work/no-lists/partial"
+  apt-get -o Dir::State::Lists="$work/no-lists" update --print-uris 2>/dev/null |
+    sed -n "s|^'\(.*/debian\)/dists/.*|\1|p" | head -n1
 }
 
 apt_start() {
