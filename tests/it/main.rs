@@ -1,0 +1,3 @@
+//! End-to-end tests on a real Kubernetes: one module per feature.
+
+mod native;
