@@ -75,10 +75,11 @@ pub struct FieldRef {
 
 /// The container's variable that carries the value of an actor's variable with a `valueFrom`.
 ///
-/// Class names have no underscore, so no two classes share one.
+/// Class names have no underscore and stand here as they are (with dashes, which Kubernetes allows in names of
+/// variables), so that no two pairs of class and name share one: else an actor would get another class's secret.
 #[must_use]
 pub fn container_variable(class: &ClassName, name: &str) -> String {
-    format!("PERIGEE_{}_{name}", class.as_str().replace('-', "_").to_ascii_uppercase())
+    format!("PERIGEE_{class}_{name}")
 }
 
 impl EnvVar {
@@ -106,5 +107,18 @@ impl EnvVar {
             return Err(SpecError::field(path, "has both `value` and `valueFrom`: leave one out"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_classes_share_a_variable_of_the_container() {
+        let variable = |class: &str, name| container_variable(&class.parse().unwrap(), name);
+        assert_eq!(variable("web", "TOKEN"), "PERIGEE_web_TOKEN");
+        assert_ne!(variable("a-b", "C"), variable("a", "B_C"));
+        assert_ne!(variable("a-b", "C"), variable("a", "b_C"));
     }
 }
