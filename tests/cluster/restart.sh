@@ -16,4 +16,10 @@ pid=$(pid_of "$program") || die "$program does not run in $dir"
 [ "${2:-}" != --kill ] || kill -KILL "$pid"
 stop "$program" 10
 "$function"
-[ "$program" != containerd ] || await "containerd answers" 20 containerd containerd_ready
+case $program in
+    apiserver) await "the API server is ready" 60 apiserver apiserver_ready ;;
+    containerd) await "containerd answers" 20 containerd containerd_ready ;;
+    dns) await "DNS answers" 30 dns dns_answers ;;
+    kubelet) await "the kubelet is healthy" 30 kubelet kubelet_healthy ;;
+    registry) await "the registry answers" 20 registry registry_answers ;;
+esac

@@ -16,6 +16,7 @@ make_folders() {
     ln -s "$tools/bin" "$dir/tools"
     ln -s "$tools/images" "$dir/images"
     cat >"$dir/env" <<ENV
+export PERIGEE_CLUSTER_DIR=$dir
 export KUBECONFIG=$dir/pki/admin.kubeconfig
 export CONTAINERD_ADDRESS=$dir/containerd/containerd.sock
 export CONTAINERD_NAMESPACE=k8s.io

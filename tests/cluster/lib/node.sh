@@ -55,6 +55,8 @@ registry_answers() { curl --silent --fail --max-time 1 "http://$registry/v2/"; }
 
 dns_answers() { curl --silent --fail --max-time 1 "http://$dns_ready/ready"; }
 
+kubelet_healthy() { curl --silent --fail --max-time 1 http://127.0.0.1:10248/healthz; }
+
 node_ready() {
     [ "$(kubectl get node "$node" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}/{.spec.taints}')" = True/ ]
 }
