@@ -28,10 +28,13 @@ remove_mounts() {
 
 # What the programs write outside the folder, with no way to tell them otherwise.
 remove_strays() {
+    local device_plugins=/var/lib/kubelet/device-plugins
     rm -f /var/lib/cni/results/perigee-test-*
     rmdir /var/lib/cni/results /var/lib/cni 2>/dev/null || true
     find /var/log/containers -lname "$dir/*" -delete 2>/dev/null || true
     rmdir /var/log/containers 2>/dev/null || true
+    ss --listening --unix --no-header | grep -qF "$device_plugins/kubelet.sock" || rm -f "$device_plugins/kubelet.sock"
+    rmdir "$device_plugins" "${device_plugins%/*}" 2>/dev/null || true
     # runc's state of containers that `ctr run` started.
     find /run/containerd/runc -depth -type d -empty -delete 2>/dev/null || true
     rmdir /run/containerd 2>/dev/null || true
