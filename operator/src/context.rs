@@ -37,6 +37,11 @@ impl Context {
         *count
     }
 
+    /// Failures in a row so far.
+    pub(crate) fn failures(&self, key: &Key) -> u32 {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or(0)
+    }
+
     pub(crate) fn forget_failures(&self, key: &Key) {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }

@@ -1,7 +1,9 @@
 //! What keeps a reconciliation from ending, and when to try again. A spec that is refused is no error: see
-//! [`crate::plan::Refusal`].
+//! [`Refusal`].
 
 use std::time::Duration;
+
+use crate::plan::Refusal;
 
 /// First pause after a passing failure; doubled for each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -47,6 +49,12 @@ impl ReconcileError {
             kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
             other => other.to_string(),
         }
+    }
+
+    /// The same, for the status of the ActorApp.
+    pub(crate) fn as_refusal(&self) -> Refusal {
+        let Self::Api { kind, name, .. } = self;
+        Refusal::ApiServer { kind, name: name.clone(), message: self.cause() }
     }
 
     /// The pause before the next try, after `failures` (at least 1) in a row.

@@ -31,10 +31,16 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// Longest note of an event, in bytes: the API server's limit is 1024.
 const MAX_NOTE_BYTES: usize = 1000;
 
+/// Failures in a row after which the status tells of them: fewer are a restart of the API server, more are a webhook that
+/// does not answer or a range of addresses that is full, and somebody waits for the app.
+const TOLD_AFTER: u32 = 3;
+
 /// What became of the spec.
 struct Verdict {
     refusal: Option<Refusal>,
     deployment: Option<Deployment>,
+    /// The failure that the refusal tells of, to be tried again as any.
+    failure: Option<ReconcileError>,
 }
 
 pub(crate) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, ReconcileError> {
@@ -75,7 +81,7 @@ async fn reconcile_object(object: &Guarded, context: &Context) -> Result<Option<
     let (namespace, name) = key(object);
     let cluster = Cluster { client: context.client.clone(), namespace: &namespace, name: &name };
     let (verdict, previous) = match &object.0 {
-        Ok(app) => (roll_out(&cluster, app).await?, app.status.clone()),
+        Ok(app) => (roll_out(&cluster, app, context.failures(&key(object))).await?, app.status.clone()),
         Err(invalid) => refuse_unreadable(&cluster, invalid).await?,
     };
     let pods = match &verdict.deployment {
@@ -95,22 +101,22 @@ async fn reconcile_object(object: &Guarded, context: &Context) -> Result<Option<
         info!(reason = status.reason, "status changed");
         publish(object, context, &changes(previous.as_ref(), &status)).await;
     }
-    Ok(verdict.refusal)
+    verdict.failure.map_or(Ok(verdict.refusal), Err)
 }
 
-async fn roll_out(cluster: &Cluster<'_>, app: &ActorApp) -> Result<Verdict, ReconcileError> {
+async fn roll_out(cluster: &Cluster<'_>, app: &ActorApp, failures: u32) -> Result<Verdict, ReconcileError> {
     let stopped = match plan(app) {
         Ok(plan) => cluster.roll_out(&plan).await,
         Err(refusal) => Err(Stop::Refused(refusal)),
     };
-    match stopped {
-        Ok(deployment) => Ok(Verdict { refusal: None, deployment: Some(deployment) }),
-        Err(Stop::Refused(refusal)) => {
-            let deployment = cluster.own_deployment(app.uid().as_deref()).await?;
-            Ok(Verdict { refusal: Some(refusal), deployment })
-        }
-        Err(Stop::Failed(error)) => Err(error),
-    }
+    let (refusal, failure) = match stopped {
+        Ok(deployment) => return Ok(Verdict { refusal: None, deployment: Some(deployment), failure: None }),
+        Err(Stop::Refused(refusal)) => (refusal, None),
+        Err(Stop::Failed(error)) if failures < TOLD_AFTER => return Err(error),
+        Err(Stop::Failed(error)) => (error.as_refusal(), Some(error)),
+    };
+    let deployment = cluster.own_deployment(app.uid().as_deref()).await?;
+    Ok(Verdict { refusal: Some(refusal), deployment, failure })
 }
 
 /// An object that the schema let through and our types do not read, such as an address that only looks like one.
@@ -130,7 +136,7 @@ async fn refuse_unreadable(
         }
     }
     let deployment = cluster.own_deployment(invalid.metadata.uid.as_deref()).await?;
-    Ok((Verdict { refusal: Some(refusal), deployment }, previous))
+    Ok((Verdict { refusal: Some(refusal), deployment, failure: None }, previous))
 }
 
 /// The events that a change of the status is worth. Messages of a degraded app change with its pods: those stay in the

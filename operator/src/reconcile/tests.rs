@@ -80,9 +80,16 @@ async fn serve(mut handle: Handle<Request<Body>, Response<Body>>, steps: Vec<Ste
 
 /// Reconciles once against these answers.
 async fn scenario(object: Guarded, steps: Vec<Step>) -> (Result<Action, ReconcileError>, Vec<Value>) {
+    after_failures(0, object, steps).await
+}
+
+async fn after_failures(failures: u32, object: Guarded, steps: Vec<Step>) -> (Result<Action, ReconcileError>, Vec<Value>) {
     let (service, handle) = pair::<Request<Body>, Response<Body>>();
     let server = tokio::spawn(serve(handle, steps));
     let context = Arc::new(Context::new(Client::new(service, "default")));
+    for _ in 0..failures {
+        context.count_failure(key(&object));
+    }
     let result = reconcile(Arc::new(object), context).await;
     let bodies = tokio::time::timeout(Duration::from_secs(5), server).await.expect("fewer calls than expected").unwrap();
     (result, bodies)
@@ -211,6 +218,29 @@ async fn a_failing_api_server_is_an_error_that_is_tried_again() {
     let (result, _) = scenario(guarded(SHOP), vec![failure(GET_DEPLOYMENT, 503, "try later")]).await;
     let error = result.unwrap_err();
     assert_eq!((error.reason(), error.to_string().as_str()), ("ApiFailed", "failed to read Deployment shops/shop"));
+}
+
+#[tokio::test]
+async fn a_failure_that_lasts_is_told_and_still_tried_again() {
+    let full = "Internal error occurred: failed to allocate a serviceIP: range is full";
+    let steps = || {
+        vec![
+            absent(GET_DEPLOYMENT),
+            absent(GET_SERVICE),
+            step(APPLY_DEPLOYMENT, 201, deployment("u-1")),
+            failure(APPLY_SERVICE, 500, full),
+        ]
+    };
+    let (result, _) = after_failures(TOLD_AFTER - 1, guarded(SHOP), steps()).await;
+    assert_eq!(result.unwrap_err().reason(), "ApiFailed");
+
+    let mut told = steps();
+    told.extend([step(GET_DEPLOYMENT, 200, deployment("u-1")), written(), event()]);
+    let (result, bodies) = after_failures(TOLD_AFTER, guarded(SHOP), told).await;
+    assert_eq!(result.unwrap_err().reason(), "ApiFailed");
+    let accepted = &bodies[5]["status"]["conditions"][0];
+    assert_eq!((accepted["reason"].as_str(), accepted["status"].as_str()), (Some("RefusedByApiServer"), Some("False")));
+    assert!(accepted["message"].as_str().unwrap().contains("range is full"), "{accepted}");
 }
 
 #[tokio::test]
