@@ -1,1 +1,31 @@
-fn main() {}
+//! `containerd-shim-perigee-v1`: runs the containers of one pod for containerd.
+//!
+//! containerd starts this binary (`start`), talks to the server that it leaves behind, and calls it once more (`delete`)
+//! when that server died. See `service.rs` for the life of the process and `task.rs` for the calls.
+
+mod artifact;
+mod bundle;
+mod cgroup;
+mod console;
+mod container;
+mod content;
+mod error;
+mod events;
+mod exit;
+mod image;
+mod launch;
+mod module;
+mod options;
+mod process;
+mod reaper;
+mod runc;
+mod service;
+mod state;
+mod stdio;
+mod task;
+
+// One thread: a shim mostly waits, and each further thread of each pod's shim would cost the node memory.
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    service::run().await;
+}

@@ -1,0 +1,133 @@
+//! Events for containerd, in the order in which they happened.
+//!
+//! One task sends them, one after the other; while containerd restarts it tries again. The library's own publisher
+//! would requeue a failed event behind later ones, and lose what is queued when the shim ends.
+
+use std::{sync::Arc, time::Duration};
+
+use containerd_shim::{
+    event::Event,
+    protos::{
+        api::ForwardRequest,
+        shim::event::Envelope,
+        shim_async::{Client, EventsClient},
+        ttrpc::context,
+    },
+    util::{convert_to_any, timestamp},
+};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Events that wait while containerd is away; more are dropped, and containerd asks for states when it is back.
+const QUEUE: usize = 1024;
+/// For one attempt. containerd answers within milliseconds.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one event is tried: a restart of containerd takes seconds.
+const GIVE_UP: Duration = Duration::from_secs(60);
+/// Between attempts.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long the shim's end waits for events that are still queued.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Takes events; clones share one queue.
+#[derive(Clone)]
+pub(crate) struct Events {
+    namespace: Arc<str>,
+    queue: mpsc::Sender<Envelope>,
+}
+
+/// The sending end, to be run as a task until the shim ends.
+pub(crate) struct Forwarder {
+    address: String,
+    queue: mpsc::Receiver<Envelope>,
+    client: Option<EventsClient>,
+}
+
+/// Events and what sends them to containerd's ttrpc socket at `address`.
+pub(crate) fn channel(namespace: &str, address: &str) -> (Events, Forwarder) {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let events = Events { namespace: namespace.into(), queue: sender };
+    (events, Forwarder { address: address.to_owned(), queue: receiver, client: None })
+}
+
+impl Events {
+    /// Queues an event. Never waits.
+    pub(crate) fn publish(&self, event: impl Event) {
+        let topic = event.topic();
+        let envelope = timestamp().and_then(|now| {
+            let mut envelope = Envelope::new();
+            envelope.set_topic(topic.clone());
+            envelope.set_namespace(self.namespace.to_string());
+            envelope.set_timestamp(now);
+            envelope.set_event(convert_to_any(Box::new(event))?);
+            Ok(envelope)
+        });
+        match envelope.map(|envelope| self.queue.try_send(envelope)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::error!("event {topic} is dropped: {error}"),
+            Err(error) => log::error!("event {topic} cannot be encoded: {error}"),
+        }
+    }
+}
+
+impl Forwarder {
+    /// Sends until `stop`, then what is still queued, for at most [`DRAIN`].
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        // Taken off the queue, and not yet sent.
+        let mut pending = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                envelope = self.queue.recv(), if pending.is_none() => match envelope {
+                    Some(envelope) => pending = Some(envelope),
+                    None => return,
+                },
+                () = send(&self.address, &mut self.client, pending.as_ref()), if pending.is_some() => pending = None,
+            }
+        }
+        let rest = async {
+            send(&self.address, &mut self.client, pending.as_ref()).await;
+            while let Ok(envelope) = self.queue.try_recv() {
+                send(&self.address, &mut self.client, Some(&envelope)).await;
+            }
+        };
+        if tokio::time::timeout(DRAIN, rest).await.is_err() {
+            log::warn!("the shim ends with events that containerd did not take");
+        }
+    }
+}
+
+/// Tries until containerd has it or [`GIVE_UP`] is over. Cancel-safe: at worst the event is sent twice.
+async fn send(address: &str, client: &mut Option<EventsClient>, envelope: Option<&Envelope>) {
+    let Some(envelope) = envelope else { return };
+    let since = Instant::now();
+    loop {
+        let error = match attempt(address, client, envelope).await {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        *client = None;
+        if since.elapsed() > GIVE_UP {
+            log::error!("event {} is dropped: {error}", envelope.topic);
+            return;
+        }
+        log::debug!("event {} is tried again: {error}", envelope.topic);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn attempt(address: &str, client: &mut Option<EventsClient>, envelope: &Envelope) -> Result<(), String> {
+    let client = match client {
+        Some(client) => client,
+        None => client.insert(connect(address).await?),
+    };
+    let mut request = ForwardRequest::new();
+    request.set_envelope(envelope.clone());
+    let context = context::with_duration(SEND_TIMEOUT);
+    client.forward(context, &request).await.map(drop).map_err(|error| error.to_string())
+}
+
+async fn connect(address: &str) -> Result<EventsClient, String> {
+    let address = if address.contains("://") { address.to_owned() } else { format!("unix://{address}") };
+    Client::connect(&address).await.map(EventsClient::new).map_err(|error| format!("{address}: {error}"))
+}

@@ -1,0 +1,131 @@
+//! Where a process's output goes and its input comes from: the FIFOs that containerd made.
+//!
+//! Output FIFOs are handed to the process itself, so no byte of a log passes through the shim. They are opened for
+//! reading and writing: opening then never waits for containerd, and while containerd restarts the process neither gets
+//! SIGPIPE nor loses what fits the FIFO. Input is copied through a pipe instead, because only its closing tells the
+//! process that the input ended (CloseIO). A terminal is copied both ways.
+
+use std::{fs::OpenOptions, os::fd::OwnedFd, process};
+
+use containerd_shim::asynchronous::io::{IoTasks, Pty, Stdio};
+use tokio::net::unix::pipe;
+
+use crate::{error::ShimError, options::RuntimeOptions, runc::Streams};
+
+/// What a process without a terminal is started with.
+pub(crate) struct Prepared {
+    pub(crate) streams: Streams,
+    /// The writing end of its stdin.
+    input: Option<OwnedFd>,
+}
+
+/// Opens the streams of a process without a terminal.
+pub(crate) fn prepare(stdio: &Stdio, options: &RuntimeOptions) -> Result<Prepared, ShimError> {
+    let (stdin, input) = if stdio.stdin.is_empty() {
+        (process::Stdio::null(), None)
+    } else {
+        let (reader, writer) = std::io::pipe().map_err(ShimError::io("a pipe for stdin"))?;
+        own(&reader, options)?;
+        (reader.into(), Some(writer.into()))
+    };
+    let streams = Streams { stdin, stdout: output(&stdio.stdout, options)?, stderr: output(&stdio.stderr, options)? };
+    Ok(Prepared { streams, input })
+}
+
+/// Connects the input, once the process exists.
+pub(crate) fn connect(stdio: &Stdio, input: Option<OwnedFd>, tasks: &IoTasks) -> Result<(), ShimError> {
+    let Some(input) = input else { return Ok(()) };
+    let sender = pipe::Sender::from_owned_fd(input).map_err(ShimError::io("the pipe to stdin"))?;
+    tasks.copy_from_fifo(&stdio.stdin, sender).map_err(ShimError::library("copying stdin"))
+}
+
+/// Connects a terminal.
+pub(crate) fn connect_terminal(stdio: &Stdio, terminal: &Pty, tasks: &IoTasks) -> Result<(), ShimError> {
+    if !stdio.stdin.is_empty() {
+        tasks.copy_from_fifo(&stdio.stdin, terminal.clone()).map_err(ShimError::library("copying to the terminal"))?;
+    }
+    if !stdio.stdout.is_empty() {
+        tasks.copy_to_fifo(terminal.clone(), &stdio.stdout).map_err(ShimError::library("copying from the terminal"))?;
+    }
+    Ok(())
+}
+
+impl Prepared {
+    pub(crate) fn split(self) -> (Streams, Option<OwnedFd>) {
+        (self.streams, self.input)
+    }
+}
+
+fn output(path: &str, options: &RuntimeOptions) -> Result<process::Stdio, ShimError> {
+    if path.is_empty() {
+        return Ok(process::Stdio::null());
+    }
+    if path.contains("://") {
+        let expected = "the path of a FIFO: log URIs are not supported";
+        return Err(ShimError::Invalid { what: "output stream", value: path.to_owned(), expected });
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(ShimError::io(format!("opening {path}")))?;
+    own(&file, options)?;
+    Ok(file.into())
+}
+
+/// In a pod with a user namespace, the process may open its own `/dev/stdout` only when it owns the stream.
+fn own(stream: &impl std::os::fd::AsFd, options: &RuntimeOptions) -> Result<(), ShimError> {
+    if options.io_uid == 0 && options.io_gid == 0 {
+        return Ok(());
+    }
+    let (uid, gid) = (rustix::fs::Uid::from_raw(options.io_uid), rustix::fs::Gid::from_raw(options.io_gid));
+    rustix::fs::fchown(stream, Some(uid), Some(gid)).map_err(|error| ShimError::io("chown of a stream")(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn opening_an_output_does_not_wait_for_a_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stdout");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        let stdio = Stdio::new("", path.to_str().unwrap(), "", false);
+        let prepared = prepare(&stdio, &RuntimeOptions::default()).unwrap();
+        let mut reader = std::fs::File::open(&path).unwrap();
+        let mut child = process::Command::new("sh").args(["-c", "echo hello"]).stdout(prepared.streams.stdout).spawn().unwrap();
+        let mut line = [0; 6];
+        reader.read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"hello\n");
+        child.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn input_ends_when_it_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stdin");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        let stdio = Stdio::new(path.to_str().unwrap(), "", "", false);
+        let (streams, input) = prepare(&stdio, &RuntimeOptions::default()).unwrap().split();
+        let mut child = process::Command::new("cat").stdin(streams.stdin).stdout(process::Stdio::piped()).spawn().unwrap();
+        let tasks = IoTasks::default();
+        connect(&stdio, input, &tasks).unwrap();
+        let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
+        writer.write_all(b"all of it").unwrap();
+        drop(writer);
+        tasks.close_input();
+        let output = tokio::task::spawn_blocking(move || {
+            let mut text = String::new();
+            child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+            child.wait().unwrap();
+            text
+        });
+        assert_eq!(output.await.unwrap(), "all of it");
+    }
+
+    #[test]
+    fn a_log_uri_is_refused_by_name() {
+        let stdio = Stdio::new("", "binary:///bin/logger", "", false);
+        let error = prepare(&stdio, &RuntimeOptions::default()).err().unwrap().to_string();
+        assert!(error.contains("binary:///bin/logger"), "{error}");
+    }
+}
