@@ -90,7 +90,7 @@ async fn after_failures(failures: u32, object: Guarded, steps: Vec<Step>) -> (Re
     for _ in 0..failures {
         context.count_failure(key(&object));
     }
-    let result = reconcile(Arc::new(object), context).await;
+    let result = Box::pin(reconcile(Arc::new(object), context)).await;
     let bodies = tokio::time::timeout(Duration::from_secs(5), server).await.expect("fewer calls than expected").unwrap();
     (result, bodies)
 }
