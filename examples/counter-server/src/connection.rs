@@ -14,6 +14,8 @@ use crate::{crc32, Hit};
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// What a peer may take for the response.
 const WRITE_TIME: Duration = Duration::from_secs(10);
+/// What a peer may take to read a refusal and close.
+const LINGER_TIME: Duration = Duration::from_secs(1);
 /// How long the counter may take.
 const COUNTER_TIME: Duration = Duration::from_secs(5);
 /// Rounds of `/work`, of 64 KiB each: seconds of a core.
@@ -31,18 +33,22 @@ pub fn serve(_: (), mailbox: Mailbox<ToConnection>) {
     let ToConnection::Serve(mut stream, counter) = mailbox.receive() else { return };
     let deadline = Deadline { stream: stream.clone(), end: Instant::now() + REQUEST_TIME };
     let mut reader = BufReader::with_capacity(4 << 10, deadline);
-    let (status, body) = match http::read_request(&mut reader) {
-        Ok(request) => answer(&request, &mailbox, counter),
-        Err(BadRequest::Refused(status, why)) => (status, format!("{why}\n")),
+    let (status, body, read_whole) = match http::read_request(&mut reader) {
+        Ok(request) => {
+            let (status, body) = answer(&request, &mailbox, counter);
+            (status, body, true)
+        }
+        Err(BadRequest::Refused(status, why)) => (status, format!("{why}\n"), false),
         Err(BadRequest::Closed) => return,
     };
     let written = stream.set_write_timeout(Some(WRITE_TIME)).and_then(|()| http::write_response(&mut stream, status, &body));
-    match written {
-        // What the peer still sends is read and thrown away: closing before would reset the connection, and the
-        // response might be lost with it.
-        Ok(()) if status != Status::Ok => drop(io::copy(&mut reader.take(1 << 20), &mut io::sink())),
-        Ok(()) => {}
-        Err(error) => println!("response not sent: {error}"),
+    if let Err(error) = written {
+        return println!("response not sent: {error}");
+    }
+    if !read_whole {
+        // Closing while the peer still sends would reset the connection, and the response might be lost with it.
+        reader.get_mut().end = Instant::now() + LINGER_TIME;
+        drop(io::copy(&mut reader.take(1 << 20), &mut io::sink()));
     }
 }
 
