@@ -1,1 +1,8 @@
-fn main() {}
+//! Drives the built shim as containerd does: `start`, the task API over its socket, `delete`. With a real `runc`, so
+//! these tests need root.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
+
+mod native;
+mod node;
+mod start_and_delete;
+mod wasm;
