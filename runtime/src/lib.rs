@@ -1,0 +1,31 @@
+//! The actor runtime of Perigee: WebAssembly actors on Tokio and Wasmtime.
+//!
+//! An actor is one instance of a module with its own stack, heap, mailbox, permissions and limits. Thousands of them live
+//! in one process; each is preempted, limited, killed and restarted alone, and a crash of one stays with it.
+//!
+//! ```text
+//! app         starts what an AppSpec declares, supervises it, drains and stops it
+//! supervisor  restart decisions
+//! node        classes ready to spawn, and what they share of the host;  spawn: the one way in which actors come to be
+//! host        imports of guests: WASI preview 1, Lunatic's ABI, `perigee`
+//! engine      Wasmtime: configuration, compiling, pooling, preemption, memory accounts
+//! actor       the core: ids, mailboxes, links, names, timers, quotas; knows neither guests nor WebAssembly
+//! ```
+#![warn(missing_docs)]
+
+pub mod actor;
+mod app;
+mod class;
+mod engine;
+mod guest;
+mod host;
+mod node;
+mod spawn;
+mod supervisor;
+
+pub use app::{App, AppError, AppExit, GRACE};
+pub use class::{Class, ClassError, HostValues, MountedFolder};
+pub use engine::{Engine, PoolSize, Program, ProgramError};
+pub use host::stdio::Output;
+pub use node::Node;
+pub use spawn::SpawnError;

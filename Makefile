@@ -1,0 +1,61 @@
+# What there is to do here. Long steps say what they install and how far they are.
+BIN := $(or $(CARGO_TARGET_DIR),target)/$(shell rustc --print host-tuple)/release
+CARGO := cargo --locked
+
+.PHONY: help build guests run demo demo-down setup test test-unit test-cluster lint fmt bench gen check-gen clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+build: ## perigee, the shim and the operator, as static release binaries
+	$(CARGO) build --release -p perigee-runtime -p containerd-shim-perigee -p perigee-operator
+
+guests: ## the guest programs and examples (installs clang and the wasm target when missing)
+	tests/guests/install-packages.sh
+	tests/guests/install-wasm-target.sh
+	tests/guests/build.sh
+
+run: guests ## run examples/counter-server on this machine, and ask it something
+	$(CARGO) build --release -p perigee-runtime
+	demo/local.sh $(BIN)/perigee
+
+demo: build guests ## the same on a real Kubernetes of one node, which is left up (needs root)
+	demo/cluster.sh $(BIN)
+
+demo-down: ## take that Kubernetes down
+	tests/cluster/down.sh
+
+setup: ## everything that the tests need (needs root for Debian's packages)
+	tests/cluster/install-packages.sh
+	tests/cluster/build.sh
+
+test: setup test-unit test-cluster ## everything
+
+test-unit: guests ## all but the cluster
+	$(CARGO) test --release --workspace
+
+test-cluster: build guests setup ## the tests on a real Kubernetes (needs root)
+	$(CARGO) test --release -p perigee-e2e --test it
+	tests/cluster/down.sh
+
+lint: ## formatting, clippy, generated files
+	cargo fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --release -p perigee-e2e --test it -- -D warnings
+	$(CARGO) xtask check-gen
+
+fmt: ## format the code
+	cargo fmt --all
+
+bench: guests ## the actor benchmarks, as a table
+	$(CARGO) build --release -p perigee-runtime
+	$(CARGO) run --release --quiet --package xtask -- bench --perigee $(BIN)/perigee
+
+gen: ## write the generated files
+	$(CARGO) xtask gen
+
+check-gen: ## fail when a generated file is out of date
+	$(CARGO) xtask check-gen
+
+clean: ## remove what was built here (not the cache of the cluster's programs)
+	cargo clean

@@ -1,0 +1,39 @@
+//! The actor core: identities, mailboxes, links, monitors, kill, names, timers and quotas.
+//!
+//! It knows no guest ABI and no WebAssembly: the body of an actor is any future, and its tests use native ones.
+//!
+//! ```text
+//! System ─┬─ table: ActorId -> Arc<Actor>      one lock per actor guards mailbox, links and fate;
+//!         ├─ registry: name -> ActorId         two are only ever taken together by `link`, in order of id
+//!         └─ timers
+//! spawn = prepare (id, quota) -> the ABI builds the body -> launch (table, link, task)
+//! ```
+
+mod exit;
+mod handle;
+mod id;
+mod link;
+mod mailbox;
+mod message;
+mod quota;
+mod receive;
+mod registry;
+mod send;
+mod system;
+mod table;
+mod task;
+mod timer;
+
+pub use exit::ExitReason;
+pub use handle::{Actor, ActorLimits};
+pub use id::ActorId;
+pub use message::{Envelope, Message, Resource};
+pub use quota::{Quota, QuotaExceeded};
+pub use receive::Filter;
+pub use registry::Lookup;
+pub use send::SendError;
+pub use system::{Exit, Prepare, System};
+pub use timer::TimerError;
+
+#[cfg(test)]
+mod tests;

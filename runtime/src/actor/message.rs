@@ -1,0 +1,62 @@
+//! What travels between actors.
+
+use std::any::Any;
+
+use super::ActorId;
+
+/// Something of the host that moves with a message, such as a connection.
+pub type Resource = Box<dyn Any + Send>;
+
+/// Cost of a message beyond its bytes, charged with them: its place in the queue and its allocation.
+const OVERHEAD_BYTES: usize = 64;
+/// Cost of a resource in a message: the host's structures behind it.
+const RESOURCE_BYTES: usize = 256;
+
+/// A message: bytes, with an optional tag to select it by and resources that move with it.
+#[derive(Default)]
+pub struct Message {
+    /// 0: untagged.
+    pub tag: i64,
+    /// Its bytes.
+    pub data: Vec<u8>,
+    /// Its resources; `None` where one was taken out.
+    pub resources: Vec<Option<Resource>>,
+}
+
+impl Message {
+    /// Bytes that it takes in a mailbox.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.data.len() + self.resources.len() * RESOURCE_BYTES + OVERHEAD_BYTES
+    }
+}
+
+/// What lies in a mailbox.
+pub enum Envelope {
+    /// A message of an actor.
+    Message(Message),
+    /// A linked actor ended abnormally; only for an actor that does not die with its links.
+    LinkDied {
+        /// The tag that the link was made with; 0: none.
+        tag: i64,
+    },
+    /// A monitored actor ended, in whatever way.
+    ActorDied(ActorId),
+}
+
+impl Envelope {
+    pub(super) fn tag(&self) -> i64 {
+        match self {
+            Self::Message(message) => message.tag,
+            Self::LinkDied { tag } => *tag,
+            Self::ActorDied(_) => 0,
+        }
+    }
+
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Message(message) => message.cost(),
+            Self::LinkDied { .. } | Self::ActorDied(_) => OVERHEAD_BYTES,
+        }
+    }
+}

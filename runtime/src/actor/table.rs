@@ -1,0 +1,50 @@
+//! All actors that are alive, by id.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Actor, ActorId};
+
+/// Enough that two cores spawning at full speed seldom meet in one.
+const SHARDS: usize = 64;
+
+type Shard = Mutex<HashMap<ActorId, Arc<Actor>>>;
+
+pub(super) struct Table([Shard; SHARDS]);
+
+impl Default for Table {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Shard::default()))
+    }
+}
+
+impl Table {
+    fn shard(&self, id: ActorId) -> std::sync::MutexGuard<'_, HashMap<ActorId, Arc<Actor>>> {
+        let index = usize::try_from(id.0 % SHARDS as u64).unwrap_or_default();
+        self.0[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn insert(&self, actor: Arc<Actor>) {
+        self.shard(actor.id).insert(actor.id, actor);
+    }
+
+    pub(super) fn remove(&self, id: ActorId) {
+        self.shard(id).remove(&id);
+    }
+
+    pub(super) fn get(&self, id: ActorId) -> Option<Arc<Actor>> {
+        self.shard(id).get(&id).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Actor>> {
+        let mut all = Vec::new();
+        for shard in &self.0 {
+            all.extend(shard.lock().unwrap_or_else(PoisonError::into_inner).values().cloned());
+        }
+        all
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+}

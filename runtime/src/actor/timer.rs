@@ -1,0 +1,53 @@
+//! Messages that are sent later.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+
+use super::{Actor, Message};
+
+/// Timers that may be pending at once in one system: each holds a message and an entry of the timer wheel.
+const MAX_TIMERS: usize = 100_000;
+
+/// Why a timer was not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{MAX_TIMERS} timers are pending already")]
+pub struct TimerError;
+
+#[derive(Default)]
+pub(super) struct Timers {
+    next: AtomicU64,
+    pending: Arc<Mutex<HashMap<u64, AbortHandle>>>,
+}
+
+impl Timers {
+    /// Sends to `receiver` after `delay`, whether or not the sender lives on.
+    pub(super) fn send_after(&self, receiver: Option<Arc<Actor>>, message: Message, delay: Duration) -> Result<u64, TimerError> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let pending = Arc::clone(&self.pending);
+        let mut timers = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if timers.len() >= MAX_TIMERS {
+            return Err(TimerError);
+        }
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            if let Some(receiver) = receiver
+                && let Err(error) = receiver.send(message, None).await
+            {
+                tracing::debug!(%error, "a timer's message was dropped");
+            }
+        });
+        timers.insert(id, task.abort_handle());
+        Ok(id)
+    }
+
+    /// Whether it was pending.
+    pub(super) fn cancel(&self, id: u64) -> bool {
+        let task = self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        task.inspect(AbortHandle::abort).is_some()
+    }
+}

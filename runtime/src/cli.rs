@@ -1,0 +1,43 @@
+//! The command line.
+
+mod load;
+mod run;
+mod session;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Run WebAssembly actors.
+#[derive(Parser)]
+#[command(
+    name = "perigee",
+    version,
+    about,
+    max_term_width = 110,
+    after_help = "\
+Examples:
+  perigee run app.yaml                      an app, with the rules of its manifest
+  perigee run hello.wasm one two            a module, with two arguments
+  perigee run --net --dir data server.wasm  a module that may use the network and the folder data"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Run),
+    Worker(worker::Worker),
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> ExitCode {
+        match self.command {
+            Command::Run(run) => run.execute(),
+            Command::Worker(worker) => worker.execute(),
+        }
+    }
+}

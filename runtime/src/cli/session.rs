@@ -1,0 +1,137 @@
+//! What `run` and `worker` share: outputs, logs, threads, signals, and an app's way from its specification to its end.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use perigee_runtime::{App, AppExit, Class, Engine, HostValues, Node, Output, PoolSize, Program};
+use perigee_spec::AppSpec;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Variable that sets which log lines of Perigee itself are shown, as `tracing_subscriber::EnvFilter` reads it.
+const LOG_VARIABLE: &str = "PERIGEE_LOG";
+/// Threads for file access, compiling and name look-ups.
+const BLOCKING_THREADS: usize = 64;
+/// How long the last lines of output may take to be written.
+const FLUSH: Duration = Duration::from_secs(2);
+/// Exit code of an app that was never started: a wrong manifest, a broken module.
+pub(super) const CANNOT_RUN: u8 = 126;
+
+/// An app and all that it needs of this machine.
+pub(super) struct Session {
+    pub(super) app: AppSpec,
+    /// Module of each class, in the order of the app.
+    pub(super) modules: Vec<PathBuf>,
+    pub(super) host: HostValues,
+    pub(super) grace: Duration,
+}
+
+/// The outputs of the process.
+pub(super) struct Outputs {
+    stdout: Output,
+    stderr: Output,
+}
+
+impl Outputs {
+    /// Takes over standard output and error, and starts the log.
+    pub(super) fn open() -> anyhow::Result<Self> {
+        let stdout = Output::new("stdout", std::io::stdout()).context("no thread for standard output")?;
+        let stderr = Output::new("stderr", std::io::stderr()).context("no thread for standard error")?;
+        let log = stderr.clone();
+        let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(move || log.clone())
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .init();
+        Ok(Self { stdout, stderr })
+    }
+
+    /// Waits until everything is written.
+    pub(super) fn flush(&self) {
+        self.stdout.flush_blocking(FLUSH);
+        self.stderr.flush_blocking(FLUSH);
+    }
+}
+
+impl Session {
+    /// Runs the app to its end.
+    pub(super) fn run(self, outputs: &Outputs) -> anyhow::Result<AppExit> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("perigee-actors")
+            .build()
+            .context("no threads for the actors")?;
+        let exit = runtime.block_on(self.run_app(outputs));
+        // Blocking work of actors that were killed has no one to answer to.
+        runtime.shutdown_background();
+        exit
+    }
+
+    async fn run_app(self, outputs: &Outputs) -> anyhow::Result<AppExit> {
+        let mut stop = stop_signals()?;
+        let (app, grace) = (self.app.clone(), self.grace);
+        let (stdout, stderr) = (outputs.stdout.clone(), outputs.stderr.clone());
+        let prepared = tokio::task::spawn_blocking(move || self.prepare(stdout, stderr));
+        let node = tokio::select! {
+            node = prepared => node.context("preparing the app")??,
+            () = stop.recv() => return Ok(AppExit { code: 143, message: Some("stopped before it started".to_owned()) }),
+        };
+        let app = App::new(app, node)?;
+        Ok(app.run(async move { stop.recv().await }, grace).await)
+    }
+
+    /// Compiles what the classes need, each module once.
+    fn prepare(self, stdout: Output, stderr: Output) -> anyhow::Result<std::sync::Arc<Node>> {
+        let engine = Engine::new(PoolSize::for_app(&self.app))?;
+        let mut programs: Vec<(PathBuf, Program)> = Vec::new();
+        let mut classes = Vec::new();
+        for (spec, path) in self.app.actors().iter().zip(&self.modules) {
+            let known = programs.iter().find(|(known, _)| known == path).map(|(_, program)| program.clone());
+            let program = match known {
+                Some(program) => program,
+                None => compile(&engine, path)?,
+            };
+            programs.push((path.clone(), program.clone()));
+            classes.push(Class::prepare(spec.clone(), program, &self.host)?);
+        }
+        Ok(Node::new(engine, classes, stdout, stderr))
+    }
+}
+
+fn compile(engine: &Engine, path: &std::path::Path) -> anyhow::Result<Program> {
+    let started = std::time::Instant::now();
+    let bytes = std::fs::read(path).with_context(|| format!("the module {} cannot be read", path.display()))?;
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let program = engine.compile(&name, &bytes)?;
+    tracing::debug!("compiled {name} ({} KiB) in {} ms", bytes.len() / 1024, started.elapsed().as_millis());
+    Ok(program)
+}
+
+/// SIGTERM and SIGINT, from the first look on; a second one ends the process at once.
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    stopping: bool,
+}
+
+fn stop_signals() -> anyhow::Result<StopSignals> {
+    let terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
+    let interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
+    Ok(StopSignals { terminate, interrupt, stopping: false })
+}
+
+impl StopSignals {
+    async fn recv(&mut self) {
+        debug_assert!(!self.stopping, "asked once");
+        self.stopping = true;
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `perigee worker`: the process of a container. The shim starts it; people use `perigee run`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use perigee_runtime::{AppExit, HostValues};
+use perigee_spec::annotation;
+
+use super::load;
+use super::session::{CANNOT_RUN, Outputs, Session};
+
+/// What the kubelet keeps of a termination message (`MaxContainerTerminationMessageLength` in its source), in bytes.
+const MAX_TERMINATION_MESSAGE: usize = 4096;
+
+/// Run as the process of a container (used by containerd-shim-perigee-v1).
+#[derive(clap::Args)]
+pub(super) struct Worker {
+    /// The app, as JSON in the form of the pod's annotation
+    #[arg(long, value_name = "FILE")]
+    app: PathBuf,
+    /// The folder below which the modules of the classes are
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    modules: PathBuf,
+    /// Seconds in which connections may finish after SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value_t = perigee_runtime::GRACE.as_secs())]
+    grace: u64,
+    /// Where the reason of a failure is written for the kubelet, if the file exists
+    #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
+    termination_log: PathBuf,
+}
+
+impl Worker {
+    pub(super) fn execute(self) -> ExitCode {
+        let outputs = match Outputs::open() {
+            Ok(outputs) => outputs,
+            Err(error) => {
+                report(&self.termination_log, &format!("{error:#}"));
+                return ExitCode::from(CANNOT_RUN);
+            }
+        };
+        let exit = self.session().and_then(|session| session.run(&outputs));
+        let exit = exit.unwrap_or_else(|error| AppExit { code: CANNOT_RUN, message: Some(format!("{error:#}")) });
+        if let Some(message) = &exit.message {
+            tracing::error!("{message}");
+            report(&self.termination_log, message);
+        }
+        outputs.flush();
+        ExitCode::from(exit.code)
+    }
+
+    fn session(&self) -> anyhow::Result<Session> {
+        let text = std::fs::read_to_string(&self.app).with_context(|| format!("{} cannot be read", self.app.display()))?;
+        let app = annotation::decode(&text)?;
+        let modules = load::modules(&app, &self.modules)?;
+        let host = HostValues { variables: std::env::vars().collect(), ..HostValues::default() };
+        Ok(Session { app, modules, host, grace: std::time::Duration::from_secs(self.grace) })
+    }
+}
+
+/// Leaves the reason where the kubelet reads it. Without that file there is the log.
+fn report(path: &Path, message: &str) {
+    let end = message.floor_char_boundary(MAX_TERMINATION_MESSAGE);
+    let text = message.get(..end).unwrap_or_default();
+    if path.exists()
+        && let Err(error) = std::fs::write(path, text)
+    {
+        tracing::warn!("the termination message was not written to {}: {error}", path.display());
+    }
+}

@@ -1,0 +1,59 @@
+//! Everything about Wasmtime that is not a host function: one configuration, compiling, pooling, preemption.
+
+mod clock;
+mod config;
+mod limiter;
+mod pool;
+mod preempt;
+mod program;
+
+pub(crate) use clock::Clock;
+pub(crate) use limiter::MemoryAccount;
+pub use pool::PoolSize;
+pub(crate) use preempt::{Preempted, Turns};
+pub use program::{Program, ProgramError};
+
+use std::sync::Arc;
+
+use crate::guest::Guest;
+
+/// Compiles modules and holds what all instances share.
+pub struct Engine {
+    wasmtime: wasmtime::Engine,
+    clock: Arc<Clock>,
+    turns: Arc<Turns>,
+    linker: wasmtime::Linker<Guest>,
+}
+
+impl Engine {
+    /// An engine with room for so many actors. Its clock for preemption runs as long as it exists.
+    ///
+    /// # Errors
+    /// The host lacks what Wasmtime needs, such as address space.
+    pub fn new(size: PoolSize) -> wasmtime::Result<Self> {
+        let wasmtime = pool::engine(size)?;
+        let clock = Clock::start(&wasmtime)?;
+        let linker = crate::host::linker(&wasmtime)?;
+        Ok(Self { wasmtime, clock, turns: Arc::default(), linker })
+    }
+
+    /// Compiles a module and links its imports. Takes milliseconds to seconds of CPU: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// What is wrong with the module, named by `name`.
+    pub fn compile(&self, name: &str, bytes: &[u8]) -> Result<Program, ProgramError> {
+        Program::compile(&self.wasmtime, &self.linker, name, bytes)
+    }
+
+    /// Wraps the future of a guest so that it is preempted.
+    pub(crate) fn preempt<F>(&self, body: F) -> Preempted<F> {
+        Preempted::new(Arc::clone(&self.clock), Arc::clone(&self.turns), body)
+    }
+
+    pub(crate) fn store(&self, guest: Guest) -> wasmtime::Store<Guest> {
+        let mut store = wasmtime::Store::new(&self.wasmtime, guest);
+        store.limiter(|guest| &mut guest.memory_account);
+        preempt::arm(&mut store);
+        store
+    }
+}

@@ -1,0 +1,96 @@
+//! The clock of preemption: it counts epochs while guests run, and stops while none does.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use wasmtime::Engine;
+
+/// Time slice of a guest that does not suspend by itself.
+const TICK: Duration = Duration::from_millis(1);
+/// What the clock's thread asks the scheduler for: the shortest slice that Linux gives (sched(7), `sched_runtime`).
+const SLICE: Duration = Duration::from_micros(100);
+/// Ticks without a running guest after which the clock stops, so that an idle pod uses no CPU.
+const IDLE_TICKS: u32 = 20;
+/// How often a stopped clock looks whether its engine still exists.
+const STOPPED_LOOK: Duration = Duration::from_secs(1);
+
+/// The clock of one engine.
+#[derive(Default)]
+pub(crate) struct Clock {
+    /// Set by every guest that starts to run, cleared by every tick.
+    running: AtomicBool,
+    stopped: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+impl Clock {
+    /// Starts the clock of an engine; it ends with the engine.
+    pub(super) fn start(engine: &Engine) -> wasmtime::Result<Arc<Self>> {
+        let clock = Arc::new(Self::default());
+        let (weak, own) = (engine.weak(), Arc::clone(&clock));
+        let thread = thread::Builder::new().name("perigee-clock".into()).spawn(move || {
+            ask_for_short_slices();
+            let mut idle = 0;
+            loop {
+                thread::park_timeout(TICK);
+                let Some(engine) = weak.upgrade() else { return };
+                engine.increment_epoch();
+                drop(engine);
+                idle = if own.running.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
+                if idle >= IDLE_TICKS {
+                    own.stop();
+                    idle = 0;
+                }
+            }
+        })?;
+        clock.thread.get_or_init(|| thread.thread().clone());
+        Ok(clock)
+    }
+
+    /// Waits until a guest runs.
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        if !self.running.load(Ordering::SeqCst) {
+            thread::park_timeout(STOPPED_LOOK);
+        }
+        self.stopped.store(false, Ordering::SeqCst);
+    }
+
+    /// Says that a guest is about to run. On every poll of one, so in the usual case it only reads.
+    pub(super) fn running(&self) {
+        if self.running.load(Ordering::Relaxed) {
+            return;
+        }
+        // Against `stop`: one of the two sees what the other wrote.
+        self.running.store(true, Ordering::SeqCst);
+        if self.stopped.load(Ordering::SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+}
+
+/// Asks the scheduler for slices so short that this thread runs as soon as it wakes: guests that spin on every core would
+/// otherwise delay each tick by a slice of theirs, about 3 ms. Linux takes such a wish since 6.12, without a privilege;
+/// an older one ignores it, and preemption is that much coarser.
+#[expect(unsafe_code, reason = "neither std nor nix wraps sched_setattr")]
+fn ask_for_short_slices() {
+    let attributes = libc::sched_attr {
+        size: u32::try_from(size_of::<libc::sched_attr>()).unwrap_or_default(),
+        sched_policy: libc::SCHED_OTHER.unsigned_abs(),
+        sched_flags: 0,
+        sched_nice: 0,
+        sched_priority: 0,
+        sched_runtime: SLICE.as_nanos().try_into().unwrap_or_default(),
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: the kernel reads `size` bytes at the pointer, which are the structure's; 0 is the calling thread.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    if result != 0 {
+        tracing::debug!("no short slices for the clock: {}", std::io::Error::last_os_error());
+    }
+}

@@ -1,0 +1,272 @@
+//! Preemption: a guest that sees a new epoch has used up its time slice.
+//!
+//! Such a guest is a spinner, and spinners take turns: only as many as there are threads are runnable at once, the others
+//! wait in a queue of their own. So the run queues of tokio stay free for actors that were woken, and after every slice
+//! the thread looks for timers and I/O (`yield_now` is deferred until then). A woken actor waits for one slice, however
+//! many spin.
+//!
+//! ```text
+//! Running --slice over--> Deferred --driver polled--> HasTurn            a turn was free, or nobody else waits
+//!                                           `-------> Queued(ticket)
+//! Queued --another one's slice was over, or it suspended by itself--> HasTurn
+//! ```
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use wasmtime::{Store, UpdateDeadline};
+
+use super::Clock;
+use crate::guest::Guest;
+
+thread_local! {
+    /// Set by a guest whose slice is over, for the poll that it suspends.
+    static SLICE_OVER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes the guest of a store suspend at every tick of the clock.
+pub(super) fn arm(store: &mut Store<Guest>) {
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(SliceOver { told: false }))));
+}
+
+/// Suspends once, and says why.
+struct SliceOver {
+    told: bool,
+}
+
+impl Future for SliceOver {
+    type Output = ();
+
+    /// Whoever polls the guest sees to it that it is polled again: no waker is registered here.
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if self.told {
+            return Poll::Ready(());
+        }
+        self.told = true;
+        SLICE_OVER.set(true);
+        Poll::Pending
+    }
+}
+
+/// The turns of the spinners of one engine.
+#[derive(Default)]
+pub(crate) struct Turns(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    /// Spinners that have a turn.
+    running: usize,
+    waiting: VecDeque<(u64, Waker)>,
+    next_ticket: u64,
+}
+
+impl Queue {
+    fn enlist(&mut self, waker: &Waker) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.waiting.push_back((ticket, waker.clone()));
+        ticket
+    }
+}
+
+impl Turns {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None`: the caller has a turn. Else its ticket.
+    fn take(&self, waker: &Waker) -> Option<u64> {
+        let threads = tokio::runtime::Handle::try_current().map_or(1, |handle| handle.metrics().num_workers());
+        let mut queue = self.lock();
+        if queue.running < threads && queue.waiting.is_empty() {
+            queue.running += 1;
+            return None;
+        }
+        Some(queue.enlist(waker))
+    }
+
+    /// Gives the caller's turn to the next one and queues the caller, unless nobody waits. `None`: the caller keeps it.
+    fn rotate(&self, waker: &Waker) -> Option<u64> {
+        let (next, ticket) = {
+            let mut queue = self.lock();
+            let (_, next) = queue.waiting.pop_front()?;
+            let ticket = queue.enlist(waker);
+            (next, ticket)
+        };
+        next.wake();
+        Some(ticket)
+    }
+
+    /// Ends a turn: the next one has it.
+    fn pass(&self) {
+        let next = {
+            let mut queue = self.lock();
+            let next = queue.waiting.pop_front();
+            if next.is_none() {
+                queue.running -= 1;
+            }
+            next
+        };
+        if let Some((_, waker)) = next {
+            waker.wake();
+        }
+    }
+
+    /// Whether the holder of that ticket still waits; renews its waker then.
+    fn still_waits(&self, ticket: u64, waker: &Waker) -> bool {
+        match self.lock().waiting.iter_mut().find(|(other, _)| *other == ticket) {
+            Some((_, known)) => {
+                known.clone_from(waker);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Gives a ticket up. One whose turn had come passes it on.
+    fn give_up(&self, ticket: u64) {
+        let waited = {
+            let mut queue = self.lock();
+            let before = queue.waiting.len();
+            queue.waiting.retain(|(other, _)| *other != ticket);
+            before != queue.waiting.len()
+        };
+        if !waited {
+            self.pass();
+        }
+    }
+}
+
+/// A guest's future, preempted fairly.
+pub(crate) struct Preempted<F> {
+    clock: Arc<Clock>,
+    turns: Arc<Turns>,
+    stage: Stage,
+    body: Pin<Box<F>>,
+}
+
+enum Stage {
+    /// Not a spinner, or one that suspended by itself since.
+    Running,
+    /// A spinner that has a turn.
+    HasTurn,
+    /// Its slice is over, and the thread looks for timers and I/O first. It keeps its turn until then: whoever has the
+    /// next one would run at once.
+    Deferred { driver: Pin<Box<dyn Future<Output = ()> + Send>>, has_turn: bool },
+    /// A spinner that waits for a turn.
+    Queued(u64),
+}
+
+impl<F> Preempted<F> {
+    pub(crate) fn new(clock: Arc<Clock>, turns: Arc<Turns>, body: F) -> Self {
+        Self { clock, turns, stage: Stage::Running, body: Box::pin(body) }
+    }
+
+    /// Whether it may go on.
+    fn may_run(&mut self, context: &mut Context<'_>) -> bool {
+        match &mut self.stage {
+            Stage::Running | Stage::HasTurn => return true,
+            Stage::Queued(ticket) => {
+                if self.turns.still_waits(*ticket, context.waker()) {
+                    return false;
+                }
+            }
+            Stage::Deferred { driver, has_turn } => {
+                if driver.as_mut().poll(context).is_pending() {
+                    return false;
+                }
+                let waker = context.waker();
+                let ticket = if *has_turn { self.turns.rotate(waker) } else { self.turns.take(waker) };
+                if let Some(ticket) = ticket {
+                    self.stage = Stage::Queued(ticket);
+                    return false;
+                }
+            }
+        }
+        self.stage = Stage::HasTurn;
+        true
+    }
+}
+
+impl<F: Future> Future for Preempted<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        if !self.may_run(context) {
+            return Poll::Pending;
+        }
+        self.clock.running();
+        SLICE_OVER.set(false);
+        let polled = self.body.as_mut().poll(context);
+        let has_turn = matches!(self.stage, Stage::HasTurn);
+        self.stage = Stage::Running;
+        if polled.is_pending() && SLICE_OVER.take() {
+            let mut driver = Box::pin(tokio::task::yield_now());
+            let looks = driver.as_mut().poll(context);
+            debug_assert!(looks.is_pending(), "the task is woken when the thread has looked");
+            self.stage = Stage::Deferred { driver, has_turn };
+        } else if has_turn {
+            self.turns.pass();
+        }
+        polled
+    }
+}
+
+impl<F> Drop for Preempted<F> {
+    fn drop(&mut self) {
+        match self.stage {
+            Stage::HasTurn | Stage::Deferred { has_turn: true, .. } => self.turns.pass(),
+            Stage::Queued(ticket) => self.turns.give_up(ticket),
+            Stage::Running | Stage::Deferred { has_turn: false, .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noop() -> Waker {
+        Waker::noop().clone()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn as_many_spinners_have_a_turn_as_there_are_threads() {
+        let turns = Turns::default();
+        assert_eq!((turns.take(&noop()), turns.take(&noop())), (None, None));
+        let (third, fourth) = (turns.take(&noop()).unwrap(), turns.take(&noop()).unwrap());
+        assert!(turns.still_waits(third, &noop()));
+        turns.pass();
+        assert!(!turns.still_waits(third, &noop()), "the one that waited longest has the turn");
+        assert!(turns.still_waits(fourth, &noop()));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_slice_that_is_over_lets_the_next_one_run() {
+        let turns = Turns::default();
+        assert_eq!(turns.take(&noop()), None);
+        assert_eq!(turns.rotate(&noop()), None, "nobody else wants it");
+        let second = turns.take(&noop()).unwrap();
+        let first = turns.rotate(&noop()).unwrap();
+        assert!(!turns.still_waits(second, &noop()));
+        assert!(turns.still_waits(first, &noop()));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_turn_is_never_lost() {
+        let turns = Turns::default();
+        assert_eq!(turns.take(&noop()), None);
+        let (second, third) = (turns.take(&noop()).unwrap(), turns.take(&noop()).unwrap());
+        turns.give_up(second);
+        turns.pass();
+        assert!(!turns.still_waits(third, &noop()));
+        turns.give_up(third);
+        assert_eq!(turns.lock().running, 0, "the turn of one that was dropped goes on");
+        assert_eq!(turns.take(&noop()), None);
+    }
+}

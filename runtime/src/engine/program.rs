@@ -1,0 +1,130 @@
+//! A compiled module, ready to be instantiated many times.
+
+use std::sync::Arc;
+
+use wasmtime::{InstancePre, Linker, Module, ModuleExport};
+
+use crate::guest::Guest;
+
+/// The first bytes of a WebAssembly binary: magic and version 1
+/// (<https://webassembly.github.io/spec/core/binary/modules.html#binary-module>).
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+/// Magic and layer of a component (<https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md>).
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// Why a module cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// It is something else.
+    #[error("{name}: this is no WebAssembly module: it starts with {start:02x?}, not with 00 61 73 6d (\"\\0asm\")")]
+    NotWasm {
+        /// The module.
+        name: String,
+        /// Its first bytes.
+        start: Vec<u8>,
+    },
+    /// It is a component.
+    #[error("{name}: this is a WebAssembly component; this version runs core modules (build for wasm32-wasip1)")]
+    Component {
+        /// The module.
+        name: String,
+    },
+    /// It is broken, or uses a feature that is not supported.
+    #[error("{name}: the module is not valid: {reason}")]
+    Invalid {
+        /// The module.
+        name: String,
+        /// What Wasmtime says.
+        reason: String,
+    },
+    /// It needs something that no host function provides.
+    #[error("{name}: the module does not link: {reason}")]
+    Import {
+        /// The module.
+        name: String,
+        /// Which import.
+        reason: String,
+    },
+}
+
+/// A compiled module. Cheap to clone.
+#[derive(Clone)]
+pub struct Program(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    instance: InstancePre<Guest>,
+    memory: Option<ModuleExport>,
+}
+
+impl Program {
+    pub(super) fn compile(
+        engine: &wasmtime::Engine,
+        linker: &Linker<Guest>,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<Self, ProgramError> {
+        let name = name.to_owned();
+        if bytes.starts_with(COMPONENT) {
+            return Err(ProgramError::Component { name });
+        }
+        if !bytes.starts_with(CORE_MODULE) {
+            return Err(ProgramError::NotWasm { name, start: bytes.iter().copied().take(4).collect() });
+        }
+        let module = match Module::from_binary(engine, bytes) {
+            Ok(module) => module,
+            Err(error) => return Err(ProgramError::Invalid { name, reason: format!("{error:#}") }),
+        };
+        let instance = match linker.instantiate_pre(&module) {
+            Ok(instance) => instance,
+            Err(error) => return Err(ProgramError::Import { name, reason: format!("{error:#}") }),
+        };
+        let memory = module.get_export_index("memory");
+        Ok(Self(Arc::new(Inner { name, instance, memory })))
+    }
+
+    /// Its name, as the app calls it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Whether it exports a function of that name which takes and returns nothing.
+    #[must_use]
+    pub fn has_entrypoint(&self, function: &str) -> bool {
+        let export = self.0.instance.module().get_export(function);
+        export
+            .as_ref()
+            .and_then(wasmtime::ExternType::func)
+            .is_some_and(|function| function.params().len() + function.results().len() == 0)
+    }
+
+    /// The exported functions with their types, for an error that says what there is instead of an entry point.
+    #[must_use]
+    pub fn functions(&self) -> Vec<String> {
+        let exports = self.0.instance.module().exports();
+        let function =
+            |export: wasmtime::ExportType<'_>| export.ty().func().map(|ty| format!("{}{}", export.name(), signature(ty)));
+        exports.filter_map(function).collect()
+    }
+
+    /// Makes an instance in `store`, which then knows the guest's memory.
+    pub(crate) async fn instantiate(&self, store: &mut wasmtime::Store<Guest>) -> wasmtime::Result<wasmtime::Instance> {
+        let instance = self.0.instance.instantiate_async(&mut *store).await?;
+        if let Some(export) = &self.0.memory {
+            let memory = instance.get_module_export(&mut *store, export).and_then(wasmtime::Extern::into_memory);
+            store.data_mut().memory = memory;
+        }
+        Ok(instance)
+    }
+}
+
+fn signature(function: &wasmtime::FuncType) -> String {
+    let list = |types: Vec<String>| types.join(", ");
+    let params = list(function.params().map(|ty| ty.to_string()).collect());
+    match list(function.results().map(|ty| ty.to_string()).collect()).as_str() {
+        "" => format!("({params})"),
+        results => format!("({params}) -> {results}"),
+    }
+}

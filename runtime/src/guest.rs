@@ -1,0 +1,54 @@
+//! What a WebAssembly actor carries along on the host's side: the data of its store.
+
+use std::sync::Arc;
+
+use wasmtime::Memory;
+use wasmtime_wasi::p1::WasiP1Ctx;
+
+use crate::actor::{Actor, Envelope};
+use crate::class::Class;
+use crate::engine::MemoryAccount;
+use crate::host::net::Sockets;
+use crate::host::table::Table;
+use crate::node::Node;
+
+/// One guest.
+pub(crate) struct Guest {
+    pub(crate) node: Arc<Node>,
+    pub(crate) actor: Arc<Actor>,
+    pub(crate) class: Arc<Class>,
+    pub(crate) memory_account: MemoryAccount,
+    /// The export `memory`; `None` until it is instantiated, or for good where the module exports none.
+    pub(crate) memory: Option<Memory>,
+    /// Made at the first use: many short-lived actors never need it.
+    wasi: Option<Box<WasiP1Ctx>>,
+    /// The message that is being written, or was received last.
+    pub(crate) scratch: Option<Envelope>,
+    /// Where reading `scratch` goes on.
+    pub(crate) read_at: usize,
+    /// Errors that host functions returned, as texts.
+    pub(crate) errors: Table<String>,
+    pub(crate) sockets: Sockets,
+}
+
+impl Guest {
+    pub(crate) fn new(node: Arc<Node>, actor: Arc<Actor>, class: Arc<Class>) -> Self {
+        Self {
+            memory_account: MemoryAccount::new(Arc::clone(&actor)),
+            node,
+            actor,
+            class,
+            memory: None,
+            wasi: None,
+            scratch: None,
+            read_at: 0,
+            errors: Table::default(),
+            sockets: Sockets::default(),
+        }
+    }
+
+    pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
+        let (class, node) = (&self.class, &self.node);
+        self.wasi.get_or_insert_with(|| Box::new(crate::host::wasi::context(class, node)))
+    }
+}

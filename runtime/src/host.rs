@@ -1,0 +1,48 @@
+//! Host functions: thin layers between guest ABIs and the actor core.
+//!
+//! One file per import module. A function decodes its arguments, calls the core or the host, and encodes the result; what
+//! a guest gets wrong ends that guest with a [`Trap`](wasmtime::Trap)-like error that carries the function's name.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions)]
+
+mod lunatic;
+mod memory;
+pub(crate) mod net;
+mod perigee;
+pub(crate) mod stdio;
+pub(crate) mod table;
+pub(crate) mod wasi;
+
+use wasmtime::{Engine, Linker};
+
+use crate::guest::Guest;
+
+/// All imports that a core module can have.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    wasi::add_to_linker(&mut linker)?;
+    lunatic::add_to_linker(&mut linker)?;
+    perigee::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// Declares the functions of one import module as a table of signatures. The Rust function of the same name gets the
+/// caller first; its errors get the import's name.
+macro_rules! import_module {
+    ($linker:ident, $module:literal, { $($kind:ident $name:ident ( $($arg:ident : $type:ty),* ) -> $result:ty;)* }) => {
+        $( import_module!(@$kind $linker, $module, $name, ($($arg : $type),*), $result); )*
+    };
+    (@sync $linker:ident, $module:literal, $name:ident, ($($arg:ident : $type:ty),*), $result:ty) => {
+        $linker.func_wrap($module, stringify!($name), |mut caller: wasmtime::Caller<'_, Guest>, $($arg: $type),*| -> wasmtime::Result<$result> {
+            $name(&mut caller, $($arg),*).map_err(|error| error.context(concat!($module, "::", stringify!($name))))
+        })?;
+    };
+    (@suspends $linker:ident, $module:literal, $name:ident, ($($arg:ident : $type:ty),*), $result:ty) => {
+        $linker.func_wrap_async($module, stringify!($name), |mut caller: wasmtime::Caller<'_, Guest>, ($($arg,)*): ($($type,)*)| {
+            Box::new(async move {
+                let result: wasmtime::Result<$result> = $name(&mut caller, $($arg),*).await;
+                result.map_err(|error| error.context(concat!($module, "::", stringify!($name))))
+            })
+        })?;
+    };
+}
+use import_module;

@@ -1,0 +1,62 @@
+//! The Lunatic guest ABI, as of lunatic 0.13.1 to 0.14: processes are actors.
+//!
+//! Integers are little-endian; pointers and lengths are 32 bits wide, ids and milliseconds 64. Functions that can fail
+//! return 0 and leave an id at the given address, or 1 and leave the id of an error there.
+
+mod distributed;
+mod dns;
+mod error;
+mod message;
+mod process;
+mod registry;
+mod tcp;
+mod timer;
+mod trap;
+mod version;
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use wasmtime::{Caller, Linker, Result};
+
+use super::memory::put_id;
+use crate::guest::Guest;
+
+/// Result of a function that left an id.
+pub(super) const ID_IN_OUT: u32 = 0;
+/// Result of a function that left an error's id.
+pub(super) const ERROR_IN_OUT: u32 = 1;
+/// Result of a function whose time was over.
+pub(super) const TIMED_OUT: u32 = 9027;
+/// "No timeout" among milliseconds.
+const FOREVER: u64 = u64::MAX;
+
+pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
+    distributed::add_to_linker(linker)?;
+    dns::add_to_linker(linker)?;
+    error::add_to_linker(linker)?;
+    message::add_to_linker(linker)?;
+    process::add_to_linker(linker)?;
+    registry::add_to_linker(linker)?;
+    tcp::add_to_linker(linker)?;
+    timer::add_to_linker(linker)?;
+    trap::add_to_linker(linker)?;
+    version::add_to_linker(linker)
+}
+
+/// Leaves an error for the guest.
+pub(super) fn give_error(caller: &mut Caller<'_, Guest>, out: u32, error: &dyn Display) -> Result<u32> {
+    let id = caller.data_mut().errors.add(error.to_string())?;
+    put_id(caller, out, id)?;
+    Ok(ERROR_IN_OUT)
+}
+
+/// The tag of a link; 0 stands for "no link".
+pub(super) fn link_tag(link: i64) -> Option<i64> {
+    (link != 0).then_some(link)
+}
+
+/// Milliseconds of a guest as a timeout.
+pub(super) fn timeout(milliseconds: u64) -> Option<Duration> {
+    (milliseconds != FOREVER).then(|| Duration::from_millis(milliseconds))
+}

@@ -1,0 +1,251 @@
+//! `lunatic::process`: spawning, links, monitors, kill.
+//!
+//! Functions of the guest's own module become actors of the guest's own class, which needs `permissions.spawn` to name
+//! that class. Configurations and further modules are for permissions that a class cannot have yet: creating one says so,
+//! and every id of one is unknown.
+
+use std::time::Duration;
+
+use wasmtime::{Caller, Linker, Result, V128, Val, bail};
+
+use super::{ID_IN_OUT, give_error, link_tag};
+use crate::actor::{ActorId, Lookup};
+use crate::guest::Guest;
+use crate::host::import_module;
+use crate::host::memory::{bytes, owned_text, put_id, split};
+use crate::spawn::{Entry, SpawnError, Spawner};
+
+/// "The same as the caller's" among modules and configurations.
+const OWN: i64 = -1;
+/// Result of a function that the caller has no permission for.
+const DENIED: i64 = -1;
+/// Bytes of one packed parameter: type and value.
+const PARAM_BYTES: usize = 17;
+/// Result of `get_or_spawn` for a name that somebody has.
+const FOUND: u32 = 2;
+
+pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
+    import_module!(linker, "lunatic::process", {
+        suspends spawn(link: i64, config: i64, module: i64, function: u32, function_len: u32, params: u32, params_len: u32, id_out: u32) -> u32;
+        suspends get_or_spawn(name: u32, name_len: u32, link: i64, config: i64, module: i64, function: u32, function_len: u32, params: u32, params_len: u32, node_out: u32, id_out: u32) -> u32;
+        suspends sleep_ms(milliseconds: u64) -> ();
+        sync die_when_link_dies(dies: u32) -> ();
+        sync process_id() -> u64;
+        sync environment_id() -> u64;
+        sync link(tag: i64, process: u64) -> ();
+        sync unlink(process: u64) -> ();
+        sync monitor(process: u64) -> ();
+        sync stop_monitoring(process: u64) -> ();
+        sync kill(process: u64) -> ();
+        sync exists(process: u64) -> u32;
+        sync compile_module(ptr: u32, len: u32, id_out: u32) -> i32;
+        sync drop_module(module: u64) -> ();
+        sync create_config() -> i64;
+        sync drop_config(config: u64) -> ();
+    });
+    Ok(())
+}
+
+/// Spawns `function` of the guest's module as an actor of the guest's class.
+///
+/// # Returns
+/// 0: the process is at `id_out`; 1: an error is (denied, too many actors, no memory).
+/// # Traps
+/// A module or configuration that is not the caller's own; a function's name that is not UTF-8; malformed parameters.
+#[expect(clippy::too_many_arguments, reason = "the ABI's signature")]
+async fn spawn(
+    caller: &mut Caller<'_, Guest>,
+    link: i64,
+    config: i64,
+    module: i64,
+    function: u32,
+    function_len: u32,
+    params: u32,
+    params_len: u32,
+    id_out: u32,
+) -> Result<u32> {
+    own_only(config, module)?;
+    let function = owned_text(caller, function, function_len)?;
+    let params = read_params(caller, params, params_len)?;
+    match spawn_function(caller, link, &function, &params).await {
+        Ok(id) => {
+            put_id(caller, id_out, id.0)?;
+            Ok(ID_IN_OUT)
+        }
+        Err(error) => give_error(caller, id_out, &error),
+    }
+}
+
+/// Finds the process of that name; else spawns one as [`spawn`] does and gives it the name, before anybody else can.
+///
+/// # Returns
+/// 0: spawned; 1: an error is at `id_out`; 2: found. Node and process are written for 0 and 2.
+#[expect(clippy::too_many_arguments, reason = "the ABI's signature")]
+async fn get_or_spawn(
+    caller: &mut Caller<'_, Guest>,
+    name: u32,
+    name_len: u32,
+    link: i64,
+    config: i64,
+    module: i64,
+    function: u32,
+    function_len: u32,
+    params: u32,
+    params_len: u32,
+    node_out: u32,
+    id_out: u32,
+) -> Result<u32> {
+    own_only(config, module)?;
+    let name = owned_text(caller, name, name_len)?;
+    let function = owned_text(caller, function, function_len)?;
+    let params = read_params(caller, params, params_len)?;
+    let system = std::sync::Arc::clone(&caller.data().node.system);
+    put_id(caller, node_out, 0)?;
+    let reservation = match system.lookup_or_reserve(&name).await {
+        Lookup::Taken(id) => {
+            put_id(caller, id_out, id.0)?;
+            return Ok(FOUND);
+        }
+        Lookup::Reserved(reservation) => reservation,
+    };
+    match spawn_function(caller, link, &function, &params).await {
+        Ok(id) => {
+            // One that has ended already leaves the name free.
+            if let Some(actor) = system.find(id) {
+                system.register_reserved(reservation, &actor);
+            }
+            put_id(caller, id_out, id.0)?;
+            Ok(ID_IN_OUT)
+        }
+        Err(error) => give_error(caller, id_out, &error),
+    }
+}
+
+async fn spawn_function(
+    caller: &mut Caller<'_, Guest>,
+    link: i64,
+    function: &str,
+    params: &[Val],
+) -> Result<ActorId, SpawnError> {
+    let guest = caller.data();
+    let class = guest.node.spawnable(&guest.class, &guest.class.name)?;
+    let spawner = Spawner::Actor { actor: &guest.actor, class: &guest.class, link: link_tag(link) };
+    let (id, _) = guest.node.spawn(&class, Entry { function, params }, spawner).await?;
+    Ok(id)
+}
+
+fn own_only(config: i64, module: i64) -> Result<()> {
+    if config != OWN {
+        bail!("unknown configuration {config}");
+    }
+    if module != OWN {
+        bail!("unknown module {module}");
+    }
+    Ok(())
+}
+
+/// Parameters are packed: a byte for the type, 16 for the value.
+fn read_params(caller: &mut Caller<'_, Guest>, ptr: u32, len: u32) -> Result<Vec<Val>> {
+    let (memory, _) = split(caller)?;
+    let packed = bytes(memory, ptr, len)?.chunks_exact(PARAM_BYTES);
+    if !packed.remainder().is_empty() {
+        bail!("{len} bytes of parameters: each takes {PARAM_BYTES}");
+    }
+    packed.map(read_param).collect()
+}
+
+fn read_param(packed: &[u8]) -> Result<Val> {
+    let Some((&kind, value)) = packed.split_first() else { bail!("an empty parameter") };
+    let bits = u128::from_le_bytes(value.try_into()?);
+    let [b0, b1, b2, b3, b4, b5, b6, b7, ..] = bits.to_le_bytes();
+    match kind {
+        0x7f => Ok(Val::I32(i32::from_le_bytes([b0, b1, b2, b3]))),
+        0x7e => Ok(Val::I64(i64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7]))),
+        0x7b => Ok(Val::V128(V128::from(bits))),
+        other => bail!("a parameter of the unknown type {other:#x}"),
+    }
+}
+
+/// # Suspends
+/// For that long.
+async fn sleep_ms(_: &mut Caller<'_, Guest>, milliseconds: u64) -> Result<()> {
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    Ok(())
+}
+
+/// Whether the caller dies with a linked process (the default), or receives a message.
+fn die_when_link_dies(caller: &mut Caller<'_, Guest>, dies: u32) -> Result<()> {
+    caller.data().actor.set_dies_with_links(dies != 0);
+    Ok(())
+}
+
+fn process_id(caller: &mut Caller<'_, Guest>) -> Result<u64> {
+    Ok(caller.data().actor.id().0)
+}
+
+/// An app is one environment.
+fn environment_id(_: &mut Caller<'_, Guest>) -> Result<u64> {
+    Ok(1)
+}
+
+/// Links the caller and a process, both ways. One that does not exist counts as having ended abnormally.
+fn link(caller: &mut Caller<'_, Guest>, tag: i64, process: u64) -> Result<()> {
+    let guest = caller.data();
+    match guest.node.system.find(ActorId(process)) {
+        Some(peer) => guest.actor.link(&peer, tag),
+        None => guest.actor.link_missed(ActorId(process), tag),
+    }
+    Ok(())
+}
+
+fn unlink(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
+    let guest = caller.data();
+    if let Some(peer) = guest.node.system.find(ActorId(process)) {
+        guest.actor.unlink(&peer);
+    }
+    Ok(())
+}
+
+/// From now on the caller receives the end of a process, however it ends.
+fn monitor(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
+    let guest = caller.data();
+    if let Some(watched) = guest.node.system.find(ActorId(process)) {
+        guest.actor.monitor(&watched);
+    }
+    Ok(())
+}
+
+fn stop_monitoring(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
+    let guest = caller.data();
+    if let Some(watched) = guest.node.system.find(ActorId(process)) {
+        guest.actor.stop_monitoring(&watched);
+    }
+    Ok(())
+}
+
+fn kill(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
+    if let Some(actor) = caller.data().node.system.find(ActorId(process)) {
+        actor.kill();
+    }
+    Ok(())
+}
+
+fn exists(caller: &mut Caller<'_, Guest>, process: u64) -> Result<u32> {
+    Ok(u32::from(caller.data().node.system.find(ActorId(process)).is_some()))
+}
+
+fn compile_module(_: &mut Caller<'_, Guest>, _ptr: u32, _len: u32, _id_out: u32) -> Result<i32> {
+    Ok(-1)
+}
+
+fn create_config(_: &mut Caller<'_, Guest>) -> Result<i64> {
+    Ok(DENIED)
+}
+
+fn drop_module(_: &mut Caller<'_, Guest>, module: u64) -> Result<()> {
+    bail!("unknown module {module}")
+}
+
+fn drop_config(_: &mut Caller<'_, Guest>, config: u64) -> Result<()> {
+    bail!("unknown configuration {config}")
+}

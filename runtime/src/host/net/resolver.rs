@@ -1,0 +1,63 @@
+//! Names to addresses, by the container's `/etc/resolv.conf` and `/etc/hosts`.
+//!
+//! Not by the C library: a static one loads plugins that the image's `nsswitch.conf` names, out of the image.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hickory_resolver::TokioResolver;
+use tokio::sync::OnceCell;
+
+/// Made at the first use: most apps never resolve.
+#[derive(Default)]
+pub(crate) struct Resolver(OnceCell<TokioResolver>);
+
+impl Resolver {
+    /// Resolves `host:port`.
+    pub(crate) async fn resolve(&self, name: &str) -> Result<Vec<SocketAddr>, String> {
+        if let Ok(address) = name.parse() {
+            return Ok(vec![address]);
+        }
+        let (host, port) = split(name)?;
+        let resolver = self.0.get_or_try_init(|| async { resolver() }).await?;
+        let found = resolver.lookup_ip(host).await.map_err(|error| format!("{host} was not resolved: {error}"))?;
+        Ok(found.iter().map(|ip| SocketAddr::new(ip, port)).collect())
+    }
+}
+
+/// Host and port of `host:port`.
+pub(crate) fn split(name: &str) -> Result<(&str, u16), String> {
+    let parts = name.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    parts.filter(|(host, _)| !host.is_empty()).ok_or_else(|| format!("{name:?} is no host:port"))
+}
+
+/// The host of `host:port` if that is a name, which needs a permission; none for an address, which resolves to itself.
+pub(crate) fn name_of(name: &str) -> Option<&str> {
+    let (host, _) = split(name).ok()?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<IpAddr>().is_err().then_some(host)
+}
+
+fn resolver() -> Result<TokioResolver, String> {
+    let builder = TokioResolver::builder_tokio().map_err(|error| format!("/etc/resolv.conf cannot be used: {error}"))?;
+    builder.build().map_err(|error| format!("/etc/resolv.conf cannot be used: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_need_a_permission_to_resolve() {
+        assert_eq!(name_of("db.svc:5432"), Some("db.svc"));
+        assert_eq!(name_of("10.0.0.1:80"), None);
+        assert_eq!(name_of("[::1]:80"), None);
+    }
+
+    #[tokio::test]
+    async fn addresses_resolve_to_themselves_without_a_resolver() {
+        let resolver = Resolver::default();
+        assert_eq!(resolver.resolve("[::1]:80").await, Ok(vec!["[::1]:80".parse().unwrap()]));
+        assert!(resolver.resolve("nothing").await.unwrap_err().contains("host:port"));
+        assert!(!resolver.0.initialized());
+    }
+}

@@ -1,0 +1,46 @@
+//! Imports of the module `perigee`: what a core module can do here beyond the Lunatic ABI.
+
+use wasmtime::{Caller, Linker, Result};
+
+use super::import_module;
+use super::lunatic::{ID_IN_OUT, give_error, link_tag};
+use super::memory::{owned_text, put_id};
+use crate::guest::Guest;
+use crate::spawn::{Entry, Spawner};
+
+pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
+    import_module!(linker, "perigee", {
+        suspends spawn(name: u32, name_len: u32, link: i64, id_out: u32) -> u32;
+    });
+    Ok(())
+}
+
+/// Spawns an actor of a declared class.
+///
+/// # Returns
+/// 0: the actor's id is at `id_out`. 1: an error's id is there (denied, unknown class, too many actors, no memory).
+///
+/// # Traps
+/// A range outside of the guest's memory; a name that is not UTF-8.
+///
+/// # Suspends
+/// While the module's own start function runs, if it has one.
+async fn spawn(caller: &mut Caller<'_, Guest>, name: u32, name_len: u32, link: i64, id_out: u32) -> Result<u32> {
+    let name = owned_text(caller, name, name_len)?;
+    let guest = caller.data();
+    let spawned = match guest.node.spawnable(&guest.class, &name) {
+        Ok(class) => {
+            let spawner = Spawner::Actor { actor: &guest.actor, class: &guest.class, link: link_tag(link) };
+            let entry = Entry { function: &class.spec.entrypoint, params: &[] };
+            guest.node.spawn(&class, entry, spawner).await
+        }
+        Err(error) => Err(error),
+    };
+    match spawned {
+        Ok((id, _)) => {
+            put_id(caller, id_out, id.0)?;
+            Ok(ID_IN_OUT)
+        }
+        Err(error) => give_error(caller, id_out, &error),
+    }
+}

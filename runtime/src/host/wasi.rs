@@ -1,0 +1,28 @@
+//! WASI preview 1, under the permissions of the guest's class.
+
+use wasmtime::Linker;
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::{FsPerms, WasiCtx};
+
+use crate::class::Class;
+use crate::guest::Guest;
+use crate::node::Node;
+
+/// Adds `wasi_snapshot_preview1`. File operations run on the blocking pool, sleeps and polls suspend.
+pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    p1::add_to_linker_async(linker, Guest::wasi)
+}
+
+/// What a guest of a class sees of the host: its arguments, its variables, its folders, and nothing else.
+pub(crate) fn context(class: &Class, node: &Node) -> WasiP1Ctx {
+    let mut context = WasiCtx::builder();
+    context.args(&class.args).envs(&class.env).stdout(node.stdout.clone()).stderr(node.stderr.clone());
+    for folder in &class.folders {
+        let permissions = if folder.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+        // It was there when the class was made ready. If it is gone by now, the guest does not find it either.
+        if let Err(error) = context.preopened_dir(&folder.host, &folder.guest, permissions) {
+            tracing::warn!(class = %class.name, folder = folder.guest, "a granted folder cannot be opened: {error:#}");
+        }
+    }
+    context.build_p1()
+}

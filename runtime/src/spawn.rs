@@ -1,0 +1,157 @@
+//! The one way in which a WebAssembly actor comes to be.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use wasmtime::{Instance, Store, Val};
+use wasmtime_wasi::I32Exit;
+
+use crate::actor::{Actor, ActorId, Exit, ExitReason, Prepare, Quota, QuotaExceeded};
+use crate::class::Class;
+use crate::guest::Guest;
+use crate::node::Node;
+
+/// Why an actor was not spawned.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// Its spawner has no right to.
+    #[error("denied: the class {spawner:?} may not spawn {class:?}: add it to its permissions.spawn")]
+    Denied {
+        /// Class of the spawner.
+        spawner: Arc<str>,
+        /// What it wanted to spawn.
+        class: String,
+    },
+    /// There is no such class.
+    #[error("no class {class:?}: the app declares {known}")]
+    UnknownClass {
+        /// The name.
+        class: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// Too many are alive.
+    #[error("the class {class:?} was not spawned: {source}")]
+    Quota {
+        /// What was to be spawned.
+        class: Arc<str>,
+        /// The bound.
+        source: QuotaExceeded,
+    },
+    /// It needs more memory to start than it may have.
+    #[error("the class {class:?} needs {wanted} of memory to start, but its limits.memory is {limit}")]
+    Memory {
+        /// What was to be spawned.
+        class: Arc<str>,
+        /// What it would have, in bytes.
+        wanted: perigee_spec::MemoryBytes,
+        /// Its limit.
+        limit: perigee_spec::MemoryBytes,
+    },
+    /// The host has no room for it, or the module's own start function failed.
+    #[error("the class {class:?} was not spawned: {reason}")]
+    Instantiate {
+        /// What was to be spawned.
+        class: Arc<str>,
+        /// What Wasmtime says.
+        reason: String,
+    },
+}
+
+/// Who spawns.
+pub(crate) enum Spawner<'a> {
+    /// The app itself.
+    Supervisor,
+    /// An actor of a class, with the tag of a link to the new one.
+    Actor { actor: &'a Arc<Actor>, class: &'a Class, link: Option<i64> },
+}
+
+/// What a new actor runs.
+pub(crate) struct Entry<'a> {
+    pub(crate) function: &'a str,
+    pub(crate) params: &'a [Val],
+}
+
+impl Node {
+    /// The class of that name, if `spawner` may spawn it.
+    pub(crate) fn spawnable(&self, spawner: &Class, class: &str) -> Result<Arc<Class>, SpawnError> {
+        if !spawner.may_spawn(class) {
+            return Err(SpawnError::Denied { spawner: Arc::clone(&spawner.name), class: class.to_owned() });
+        }
+        self.class(class)
+    }
+
+    /// The class of that name.
+    pub(crate) fn class(&self, class: &str) -> Result<Arc<Class>, SpawnError> {
+        self.classes.get(class).cloned().ok_or_else(|| {
+            let mut known: Vec<_> = self.classes.keys().map(|name| &**name).collect();
+            known.sort_unstable();
+            SpawnError::UnknownClass { class: class.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    /// Spawns an actor of a class. The instance is made by the caller's task, so that a failure is the caller's.
+    pub(crate) async fn spawn(
+        self: &Arc<Self>,
+        class: &Arc<Class>,
+        entry: Entry<'_>,
+        spawner: Spawner<'_>,
+    ) -> Result<(ActorId, oneshot::Receiver<Exit>), SpawnError> {
+        let (quota, counts_in, link) = match &spawner {
+            Spawner::Supervisor => (Quota::new(class.spec.limits.actors, None), None, None),
+            Spawner::Actor { actor, class: own, link } => {
+                let above = Arc::clone(actor.quota());
+                // Functions of one module share their spawner's bound; another class has its own, within it.
+                let quota = if own.name == class.name {
+                    Arc::clone(&above)
+                } else {
+                    Quota::new(class.spec.limits.actors, Some(Arc::clone(&above)))
+                };
+                (quota, Some(above), link.map(|tag| (*actor, tag)))
+            }
+        };
+        let prepare = Prepare { class: Arc::clone(&class.name), limits: class.limits(), quota, counts_in };
+        let actor =
+            self.system.prepare(prepare).map_err(|source| SpawnError::Quota { class: Arc::clone(&class.name), source })?;
+        let mut store = self.engine.store(Guest::new(Arc::clone(self), Arc::clone(&actor), Arc::clone(class)));
+        let instance = match class.program.instantiate(&mut store).await {
+            Ok(instance) => instance,
+            Err(error) => return Err(not_instantiated(class, &store, &error)),
+        };
+        let body = self.engine.preempt(run(store, instance, entry.function.to_owned(), entry.params.to_vec()));
+        Ok((actor.id(), self.system.launch(&actor, link, body)))
+    }
+}
+
+fn not_instantiated(class: &Class, store: &Store<Guest>, error: &wasmtime::Error) -> SpawnError {
+    let class_name = Arc::clone(&class.name);
+    match store.data().memory_account.refused() {
+        Some(wanted) => {
+            SpawnError::Memory { class: class_name, wanted: perigee_spec::MemoryBytes(wanted), limit: class.spec.limits.memory }
+        }
+        None => SpawnError::Instantiate { class: class_name, reason: format!("{error:#}") },
+    }
+}
+
+async fn run(mut store: Store<Guest>, instance: Instance, function: String, params: Vec<Val>) -> ExitReason {
+    let Some(entry) = instance.get_func(&mut store, &function) else {
+        return ExitReason::Trap(format!("the module exports no function {function:?}"));
+    };
+    match entry.call_async(&mut store, &params, &mut []).await {
+        Ok(()) => ExitReason::Normal,
+        Err(error) => reason(&store, &error),
+    }
+}
+
+fn reason(store: &Store<Guest>, error: &wasmtime::Error) -> ExitReason {
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        return if exit.0 == 0 { ExitReason::Normal } else { ExitReason::Exited(exit.0) };
+    }
+    let guest = store.data();
+    // Guests give up in their own way when they get no memory: most abort, which is a trap.
+    if let Some(wanted) = guest.memory_account.refused() {
+        return ExitReason::OutOfMemory { limit: guest.actor.limits().memory, wanted };
+    }
+    ExitReason::Trap(format!("{error:#}"))
+}

@@ -1,0 +1,42 @@
+//! Limits hold for one actor, and its end stays its own.
+
+use crate::harness::{run_app, run_with};
+
+#[test]
+fn an_actor_that_grows_past_its_memory_dies_alone_and_the_log_names_it() {
+    run_app(
+        "{name: hoard, module: grow.wasm, restart: {policy: Temporary}, limits: {memory: 8Mi}, permissions: {spawn: [hoard]}}",
+    )
+    .code(0)
+    .prints("allocated 4 MiB")
+    .prints("grower died")
+    .prints("sibling ticked on")
+    .prints_not("allocated 8 MiB")
+    .says(&["actor=", "class=hoard", "ran out of memory", "limits.memory is 8Mi"]);
+}
+
+#[test]
+fn within_its_memory_an_actor_lives() {
+    run_app("{name: hoard, module: grow.wasm, args: ['4'], restart: {policy: Temporary}, limits: {memory: 8Mi}, permissions: {spawn: [hoard]}}")
+        .code(0)
+        .prints("grower finished");
+}
+
+#[test]
+fn one_actor_more_than_allowed_is_refused() {
+    let app = |actors: u32| {
+        run_app(&format!(
+            "{{name: many, module: many_actors.wasm, args: ['50'], restart: {{policy: Temporary}}, limits: {{memory: 2Mi, actors: {actors}}}, permissions: {{spawn: [many]}}}}"
+        ))
+    };
+    app(50).code(0).prints("answered 50");
+    let refused = app(49);
+    assert_ne!(refused.code, Some(0));
+    refused.says(&["limits.actors", "49"]);
+}
+
+#[test]
+fn the_memory_of_a_module_is_set_by_an_option() {
+    run_with(&["--memory", "16Mi"], "grow", &["12"]).code(0).prints("grower finished");
+    run_with(&["--memory", "12Mi"], "grow", &["12"]).code(0).prints("grower died");
+}
