@@ -56,20 +56,37 @@ pub(crate) enum ArtifactError {
 
 impl Artifact {
     /// The modules of a container's image; `None` when it has no layer that is one.
-    pub(crate) async fn find(store: &mut Store, container: &str) -> Result<Option<Self>, ImageError> {
+    ///
+    /// For containerd's CRI an image is its config: two artifacts with the same modules under different titles have the
+    /// same config, and the container's record may name either. So the name that the pod's author wrote (`wanted`)
+    /// decides, as long as it stands for the same config.
+    pub(crate) async fn find(store: &mut Store, container: &str, wanted: Option<&str>) -> Result<Option<Self>, ImageError> {
         let image = store.image_of(container).await?;
         let target = store.target_of(&image).await?;
-        let Some(top) = store.manifest(&target).await? else {
-            return Err(ContentError::Blob { digest: target.digest, reason: "containerd does not have it" }.into());
-        };
+        let Some((config, found)) = Self::at(store, &target).await? else { return Ok(None) };
+        let wanted = wanted.map(normalize).filter(|wanted| *wanted != image);
+        if let Some(wanted) = wanted
+            && let Some(target) = store.find_target_of(&wanted).await?
+            && let Some((other_config, other)) = Self::at(store, &target).await?
+            && other_config == config
+        {
+            return Ok(Some(other));
+        }
+        Ok(Some(found))
+    }
+
+    /// The artifact of a manifest, or of the first manifest in an index that is one, with the digest of its config.
+    async fn at(store: &mut Store, target: &Descriptor) -> Result<Option<(String, Self)>, ImageError> {
+        let Some(top) = store.manifest(target).await? else { return Ok(None) };
         if let Some(artifact) = Self::of(&top)? {
-            return Ok(Some(artifact));
+            return Ok(Some((top.config.digest, artifact)));
         }
         for descriptor in top.manifests.iter().take(MAX_MANIFESTS) {
+            // Those of other platforms are not there.
             if let Some(manifest) = store.manifest(descriptor).await?
                 && let Some(artifact) = Self::of(&manifest)?
             {
-                return Ok(Some(artifact));
+                return Ok(Some((manifest.config.digest, artifact)));
             }
         }
         Ok(None)
@@ -125,6 +142,25 @@ impl Artifact {
     }
 }
 
+/// The name under which containerd has an image that a pod's author called `name`: Docker's rules for short names, and
+/// of a tag and a digest only the digest.
+fn normalize(name: &str) -> String {
+    let has_domain = name.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost");
+    let full = match (has_domain, name.contains('/')) {
+        (true, _) => name.to_owned(),
+        (false, true) => format!("docker.io/{name}"),
+        (false, false) => format!("docker.io/library/{name}"),
+    };
+    let (rest, digest) = full.split_once('@').map_or((full.as_str(), None), |(rest, digest)| (rest, Some(digest)));
+    // A colon before the last slash belongs to a port.
+    let tag = rest.rfind(':').filter(|colon| rest.rfind('/').is_none_or(|slash| slash < *colon));
+    match (digest, tag) {
+        (Some(digest), tag) => format!("{}@{digest}", tag.map_or(rest, |colon| rest.split_at(colon).0)),
+        (None, Some(_)) => full,
+        (None, None) => format!("{full}:latest"),
+    }
+}
+
 fn is_file_name(title: &str) -> bool {
     !title.is_empty()
         && title.len() <= MAX_TITLE
@@ -144,6 +180,21 @@ mod tests {
             ..Descriptor::default()
         });
         Manifest { layers: layers.collect(), ..Manifest::default() }
+    }
+
+    #[test]
+    fn image_names_are_completed_as_containerd_does() {
+        for (name, full) in [
+            ("shop", "docker.io/library/shop:latest"),
+            ("team/shop:1", "docker.io/team/shop:1"),
+            ("localhost:5000/shop", "localhost:5000/shop:latest"),
+            ("localhost/shop:2", "localhost/shop:2"),
+            ("registry.example/a/shop:1.4.0", "registry.example/a/shop:1.4.0"),
+            ("registry.example/shop:1@sha256:ab", "registry.example/shop@sha256:ab"),
+            ("registry.example:1/shop@sha256:ab", "registry.example:1/shop@sha256:ab"),
+        ] {
+            assert_eq!(normalize(name), full);
+        }
     }
 
     #[test]

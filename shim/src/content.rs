@@ -56,6 +56,7 @@ pub(crate) struct Descriptor {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Manifest {
+    pub(crate) config: Descriptor,
     pub(crate) layers: Vec<Descriptor>,
     pub(crate) manifests: Vec<Descriptor>,
 }
@@ -93,6 +94,14 @@ impl Store {
         let target = answer.image.and_then(|image| image.target).ok_or(ContentError::Empty { call })?;
         let size = u64::try_from(target.size).unwrap_or(0);
         Ok(Descriptor { media_type: target.media_type, digest: target.digest, size, ..Descriptor::default() })
+    }
+
+    /// The same, or `None` when no image is called so.
+    pub(crate) async fn find_target_of(&mut self, image: &str) -> Result<Option<Descriptor>, ContentError> {
+        match self.target_of(image).await {
+            Err(ContentError::Call { status, .. }) if status.code() == tonic::Code::NotFound => Ok(None),
+            found => found.map(Some),
+        }
     }
 
     /// A manifest or index. `None` when containerd did not fetch it, as those of other platforms.

@@ -83,7 +83,7 @@ async fn find(id: &str, bundle: &Bundle, spec: &ContainerSpec, files: &Files, sh
             return Ok(Found::Launch { app, modules: Modules::Image });
         }
         let mut store = Store::connect(&shared.containerd, &shared.namespace).await?;
-        let artifact = Artifact::find(&mut store, id).await?.ok_or(ImageError::from(ModuleError::None))?;
+        let artifact = Artifact::find(&mut store, id, spec.image()).await?.ok_or(ImageError::from(ModuleError::None))?;
         let app = with_modules(&app, |name| in_artifact(&artifact, name))?;
         write(&app, &artifact, &mut store, bundle).await?;
         return Ok(Found::Launch { app, modules: Modules::Artifact });
@@ -97,7 +97,7 @@ async fn find(id: &str, bundle: &Bundle, spec: &ContainerSpec, files: &Files, sh
         return Ok(Found::Native);
     }
     let mut store = Store::connect(&shared.containerd, &shared.namespace).await?;
-    let Some(artifact) = Artifact::find(&mut store, id).await? else { return Ok(Found::Native) };
+    let Some(artifact) = Artifact::find(&mut store, id, spec.image()).await? else { return Ok(Found::Native) };
     // Tools that do not title their layer leave the author nothing to name it by.
     let module = artifact.only().or_else(|_| artifact.named(&program.path)).map_err(ImageError::from)?;
     let app = spec.plain_app(&module, &program.function, is_folder)?;

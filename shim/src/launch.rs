@@ -34,6 +34,7 @@ const SYSTEM_FILES: [&str; 2] = ["/etc/hostname", "/etc/resolv.conf"];
 const SANDBOX_ID: &str = "io.kubernetes.cri.sandbox-id";
 const SANDBOX_NAME: &str = "io.kubernetes.cri.sandbox-name";
 const CONTAINER_NAME: &str = "io.kubernetes.cri.container-name";
+const IMAGE_NAME: &str = "io.kubernetes.cri.image-name";
 const CONTAINER_TYPE: &str = "io.kubernetes.cri.container-type";
 
 /// A specification that cannot be launched.
@@ -135,6 +136,11 @@ impl ContainerSpec {
     /// The pod that the container belongs to; none when it was not made by the kubelet.
     pub(crate) fn sandbox_id(&self) -> Option<&str> {
         self.annotations.get(SANDBOX_ID).map(String::as_str)
+    }
+
+    /// Its image as the pod's author called it.
+    pub(crate) fn image(&self) -> Option<&str> {
+        self.annotations.get(IMAGE_NAME).map(String::as_str)
     }
 
     /// Whether it is the pod's pause container.
