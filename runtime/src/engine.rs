@@ -53,7 +53,7 @@ impl Engine {
     pub(crate) fn store(&self, guest: Guest) -> wasmtime::Store<Guest> {
         let mut store = wasmtime::Store::new(&self.wasmtime, guest);
         store.limiter(|guest| &mut guest.memory_account);
-        preempt::arm(&mut store);
+        preempt::arm(&mut store, Arc::clone(&self.clock));
         store
     }
 }

@@ -1,6 +1,6 @@
 //! The clock of preemption: it counts epochs while guests run, and stops while none does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -22,6 +22,7 @@ pub(crate) struct Clock {
     /// Set by every guest that starts to run, cleared by every tick.
     running: AtomicBool,
     stopped: AtomicBool,
+    ticks: AtomicU64,
     thread: OnceLock<Thread>,
 }
 
@@ -36,6 +37,8 @@ impl Clock {
             loop {
                 thread::park_timeout(TICK);
                 let Some(engine) = weak.upgrade() else { return };
+                // First the count: a guest that sees the epoch must not find the count of before.
+                own.ticks.fetch_add(1, Ordering::SeqCst);
                 engine.increment_epoch();
                 drop(engine);
                 idle = if own.running.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
@@ -47,6 +50,11 @@ impl Clock {
         })?;
         clock.thread.get_or_init(|| thread.thread().clone());
         Ok(clock)
+    }
+
+    /// Ticks so far.
+    pub(super) fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
     }
 
     /// Waits until a guest runs.

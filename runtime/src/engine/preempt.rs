@@ -24,14 +24,24 @@ use super::Clock;
 use crate::guest::Guest;
 
 thread_local! {
+    /// The tick in which the poll of a guest began that runs on this thread.
+    static SLICE_START: Cell<u64> = const { Cell::new(0) };
     /// Set by a guest whose slice is over, for the poll that it suspends.
     static SLICE_OVER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes the guest of a store suspend at every tick of the clock.
-pub(super) fn arm(store: &mut Store<Guest>) {
+/// Makes the guest of a store suspend when its slice is over.
+///
+/// Wasmtime asks when it sees an epoch beyond the store's deadline, which is also so for a guest that was just woken after
+/// a long wait: its slice begins only now.
+pub(super) fn arm(store: &mut Store<Guest>, clock: Arc<Clock>) {
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|_| Ok(UpdateDeadline::YieldCustom(1, Box::pin(SliceOver { told: false }))));
+    store.epoch_deadline_callback(move |_| {
+        if clock.ticks() == SLICE_START.get() {
+            return Ok(UpdateDeadline::Continue(1));
+        }
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(SliceOver { told: false })))
+    });
 }
 
 /// Suspends once, and says why.
@@ -201,6 +211,7 @@ impl<F: Future> Future for Preempted<F> {
             return Poll::Pending;
         }
         self.clock.running();
+        SLICE_START.set(self.clock.ticks());
         SLICE_OVER.set(false);
         let polled = self.body.as_mut().poll(context);
         let has_turn = matches!(self.stage, Stage::HasTurn);

@@ -1,5 +1,7 @@
 //! The `perigee` command with real guests, as a user runs it. `make guests` builds those.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod bad_input;
 mod harness;
 mod limits;
