@@ -19,6 +19,9 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// Exit code of an app that was never started: a wrong manifest, a broken module.
 pub(super) const CANNOT_RUN: u8 = 126;
 
+/// Exit code after a second signal: 128 + SIGINT.
+const STOPPED_TWICE: u8 = 130;
+
 /// An app and all that it needs of this machine.
 pub(super) struct Session {
     pub(super) app: AppSpec,
@@ -82,7 +85,11 @@ impl Session {
             () = stop.recv() => return Ok(AppExit { code: 143, message: Some("stopped before it started".to_owned()) }),
         };
         let app = App::new(app, node)?;
-        Ok(app.run(async move { stop.recv().await }, grace).await)
+        let stop = async move {
+            stop.recv().await;
+            tokio::spawn(stop.insist());
+        };
+        Ok(app.run(stop, grace).await)
     }
 
     /// Compiles what the classes need, each module once.
@@ -112,26 +119,30 @@ fn compile(engine: &Engine, path: &std::path::Path) -> anyhow::Result<Program> {
     Ok(program)
 }
 
-/// SIGTERM and SIGINT, from the first look on; a second one ends the process at once.
+/// SIGTERM and SIGINT, from the first look on.
 struct StopSignals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
-    stopping: bool,
 }
 
 fn stop_signals() -> anyhow::Result<StopSignals> {
     let terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
     let interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
-    Ok(StopSignals { terminate, interrupt, stopping: false })
+    Ok(StopSignals { terminate, interrupt })
 }
 
 impl StopSignals {
     async fn recv(&mut self) {
-        debug_assert!(!self.stopping, "asked once");
-        self.stopping = true;
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+
+    /// Whoever asks a second time does not want to wait for connections to finish.
+    #[expect(clippy::exit, reason = "there is nothing left to be put in order")]
+    async fn insist(mut self) {
+        self.recv().await;
+        std::process::exit(i32::from(STOPPED_TWICE));
     }
 }

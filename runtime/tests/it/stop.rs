@@ -10,6 +10,38 @@ fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap)
 }
 
+/// The example, listening on a free port of the loopback, with its log.
+fn counter_server(grace: &str) -> (Child, impl Iterator<Item = String>, u16) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let example = std::fs::read_to_string(repository().join("examples/counter-server/app.yaml")).unwrap();
+    let manifest = folder.path().join("app.yaml");
+    std::fs::write(&manifest, example.replace("0.0.0.0:8080", &format!("127.0.0.1:{port}"))).unwrap();
+    let mut child = perigee(&["run", "--grace", grace, "--modules"]).arg(guests()).arg(manifest).spawn().unwrap();
+    let mut log = lines(&mut child);
+    assert!(log.next().is_some(), "it says when it listens");
+    (child, log, port)
+}
+
+/// One whole request; `None` when there is no connection.
+fn ask(port: u16) -> Option<String> {
+    let mut request = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    request.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    request.read_to_string(&mut answer).ok()?;
+    answer.starts_with("HTTP/1.1 200").then_some(answer)
+}
+
+/// Waits for a condition.
+#[track_caller]
+fn until(condition: impl Fn() -> bool) {
+    let started = std::time::Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(30), "it never came true");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn sigterm_ends_an_idle_app_at_once_and_ctrl_c_too() {
     for signal in ["TERM", "INT"] {
@@ -20,23 +52,29 @@ fn sigterm_ends_an_idle_app_at_once_and_ctrl_c_too() {
     }
 }
 
+/// Somebody who presses Ctrl-C twice does not wait for the grace period.
+#[test]
+fn a_second_signal_ends_the_command_at_once() {
+    let (mut child, _log, port) = counter_server("600");
+    let _open = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    until(|| ask(port).is_some());
+    kill(child.id(), "INT");
+    until(|| TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert!(child.try_wait().unwrap().is_none(), "it waits for the connection");
+    kill(child.id(), "INT");
+    wait(child).code(130);
+}
+
 /// An answer that was begun before SIGTERM is finished after it, and no new connection is taken.
 #[test]
 fn a_request_in_flight_is_answered_and_a_new_one_refused() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let folder = tempfile::tempdir().unwrap();
-    let example = std::fs::read_to_string(repository().join("examples/counter-server/app.yaml")).unwrap();
-    let manifest = folder.path().join("app.yaml");
-    std::fs::write(&manifest, example.replace("0.0.0.0:8080", &format!("127.0.0.1:{port}"))).unwrap();
-    let mut child = perigee(&["run", "--grace", "30", "--modules"]).arg(guests()).arg(manifest).spawn().unwrap();
-    let mut log = lines(&mut child);
-    assert!(log.next().is_some(), "it says when it listens");
+    let (child, _log, port) = counter_server("30");
     let mut request = TcpStream::connect(("127.0.0.1", port)).unwrap();
     request.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n").unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    // Connections are accepted in order: once a later one is answered, this one has its actor.
+    until(|| ask(port).is_some());
     kill(child.id(), "TERM");
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the listener is closed");
+    until(|| TcpStream::connect(("127.0.0.1", port)).is_err());
     request.write_all(b"\r\n").unwrap();
     let mut answer = String::new();
     request.read_to_string(&mut answer).unwrap();
