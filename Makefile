@@ -38,10 +38,11 @@ test-cluster: build guests setup ## the tests on a real Kubernetes (needs root)
 	$(CARGO) test --release -p perigee-e2e --test it
 	tests/cluster/down.sh
 
-lint: ## formatting, clippy, generated files
+lint: ## formatting, clippy, cargo xtask check, generated files
 	cargo fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --release -p perigee-e2e --test it -- -D warnings
+	$(CARGO) xtask check
 	$(CARGO) xtask check-gen
 
 fmt: ## format the code

@@ -1,6 +1,6 @@
 //! Generated files. The operator prints its CustomResourceDefinition, so that this tool links no Kubernetes client.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
@@ -39,9 +39,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
 }
 
 fn generate() -> anyhow::Result<Vec<Generated>> {
-    // Set by cargo to xtask/, whose parent is the repository.
-    let manifest = env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
-    let root = Path::new(&manifest).parent().context("xtask has no parent folder")?;
+    let root = crate::repository()?;
     let crd = print_crd()?;
     Ok(vec![
         Generated { path: root.join(CRD), text: format!("{HEADER}{crd}") },

@@ -1,12 +1,17 @@
 //! The project's own tool: `cargo xtask <command>`. One file for each command; this one only names them.
 
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod check;
 mod generate;
 mod image;
 
 #[derive(Parser)]
-#[command(about = "Generators and checks of this repository")]
+#[command(about = "Generators, checks and benchmarks of this repository")]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -18,6 +23,10 @@ enum Command {
     Gen,
     /// Fail when a generated file is not what `gen` would write
     CheckGen,
+    /// Fail on orphan sources, guest programs without a test, dead links, and leftovers of somebody's machine
+    Check,
+    /// Run the actor benchmarks and print their figures
+    Bench(bench::Args),
     /// Pack files as an OCI image layout
     Image(image::Args),
 }
@@ -26,6 +35,15 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Gen => generate::write(),
         Command::CheckGen => generate::check(),
+        Command::Check => check::run(),
+        Command::Bench(args) => bench::run(&args),
         Command::Image(args) => image::run(&args),
     }
+}
+
+/// The repository's folder: cargo sets the variable to xtask/, whose parent it is.
+fn repository() -> anyhow::Result<PathBuf> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
+    let manifest = PathBuf::from(manifest);
+    Ok(manifest.parent().context("xtask has no parent folder")?.to_owned())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The argument at `index` (0 is the first after the program's name), or `default` when there are fewer.
 ///
@@ -27,6 +27,15 @@ pub fn text_arg(index: usize, usage: &str) -> String {
 pub fn print_rate(what: &str, count: u64, since: Instant) {
     let seconds = since.elapsed().as_secs_f64();
     println!("{what} count={count} seconds={seconds:.6} per_second={:.0}", count as f64 / seconds);
+}
+
+/// Prints `WHAT samples=N p50_us=T p99_us=T max_us=T`, if there are any.
+pub fn print_percentiles(what: &str, mut took: Vec<Duration>) {
+    took.sort_unstable();
+    let Some(last) = took.len().checked_sub(1) else { return };
+    let percentile = |p: usize| took[last * p / 100].as_secs_f64() * 1e6;
+    let (p50, p99, max) = (percentile(50), percentile(99), percentile(100));
+    println!("{what} samples={} p50_us={p50:.1} p99_us={p99:.1} max_us={max:.1}", took.len());
 }
 
 /// Prints `ok: VALUE` or `error: TEXT`.
