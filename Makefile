@@ -7,8 +7,8 @@ CARGO := cargo --locked
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-build: ## perigee, the shim and the operator, as static release binaries
-	$(CARGO) build --release -p perigee-runtime -p containerd-shim-perigee -p perigee-operator
+build: ## perigee, the shim, the operator and xtask, as static release binaries
+	$(CARGO) build --release -p perigee-runtime -p containerd-shim-perigee -p perigee-operator -p xtask
 
 guests: ## the guest programs and examples (installs clang and the wasm target when missing)
 	tests/guests/install-packages.sh
@@ -35,7 +35,7 @@ test-unit: guests ## all but the cluster
 	$(CARGO) test --release --workspace
 
 test-cluster: build guests setup ## the tests on a real Kubernetes (needs root)
-	$(CARGO) test --release -p perigee-e2e --test it
+	$(CARGO) test --release -p perigee-e2e --test it -- --test-threads 4
 	tests/cluster/down.sh
 
 lint: ## formatting, clippy, cargo xtask check, generated files

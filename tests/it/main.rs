@@ -1,3 +1,15 @@
-//! End-to-end tests on a real Kubernetes: one module per feature.
+//! End-to-end tests on a real Kubernetes: one module per feature. `native` is about the cluster itself; all others are
+//! about Perigee on it, installed once per run (`perigee_e2e::perigee`).
 
+mod bad_input;
+mod counter_server;
+mod definition;
+mod leftovers;
+mod limits;
 mod native;
+mod permissions;
+mod plain_pod;
+mod preemption;
+mod restart;
+mod rollout;
+mod secrets;

@@ -27,7 +27,7 @@ fn serve(namespace: &Namespace, text: &str) -> Result<()> {
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
     }))?;
-    namespace.wait_for_condition("pod/web", "Ready")
+    namespace.wait_for_condition("pod/web", "Ready").map(drop)
 }
 
 #[test]

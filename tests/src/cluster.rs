@@ -1,16 +1,13 @@
 //! The test cluster: brought up once per test process and left running, so that the next run starts at once
 //! (`tests/cluster/down.sh` takes it down).
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
-
-/// Folder with `containerd-shim-perigee-v1` and `perigee`, to be installed on the node. Unset: the cluster keeps what it
-/// has, and tests that need them fail.
-const BINARIES_VARIABLE: &str = "PERIGEE_BIN";
 
 /// Where `up.sh` keeps the cluster unless `PERIGEE_CLUSTER_DIR` says otherwise, as in `tests/cluster/lib/layout.sh`.
 const DEFAULT_FOLDER: &str = "/var/lib/perigee-test";
@@ -45,13 +42,7 @@ pub fn tests_folder(path: &str) -> PathBuf {
 
 impl Cluster {
     fn up() -> Result<Self> {
-        let mut up = Command::new(tests_folder("cluster/up.sh"));
-        if let Some(binaries) = std::env::var_os(BINARIES_VARIABLE) {
-            up.arg("--bin").arg(binaries);
-        }
-        // The script's output is not captured: a build of ten minutes must be seen to go on.
-        let status = up.stdin(Stdio::null()).status().context("running tests/cluster/up.sh")?;
-        ensure!(status.success(), "up.sh: {status}");
+        up(&[])?;
         let folder = std::env::var_os("PERIGEE_CLUSTER_DIR").map_or_else(|| DEFAULT_FOLDER.into(), PathBuf::from);
         Ok(Self { folder })
     }
@@ -108,14 +99,19 @@ impl Cluster {
         output_of(restart.arg(program).env("PERIGEE_CLUSTER_DIR", &self.folder)).map(drop)
     }
 
-    /// Fails unless the shim and the worker are on the node.
-    pub fn require_shim(&self) -> Result<()> {
-        for binary in ["containerd-shim-perigee-v1", "perigee"] {
-            let path = self.folder.join("bin").join(binary);
-            ensure!(path.exists(), "{} is missing: set {BINARIES_VARIABLE} to the folder with the built one", path.display());
-        }
-        Ok(())
+    /// Puts the shim and the worker of a folder onto the node.
+    pub fn install_programs(&self, folder: &Path) -> Result<()> {
+        up(&[OsStr::new("--bin"), folder.as_os_str()])
     }
+}
+
+/// Brings the cluster up; one that is up stays.
+fn up(args: &[&OsStr]) -> Result<()> {
+    // The script's output is not captured: a build of ten minutes must be seen to go on.
+    let status = Command::new(tests_folder("cluster/up.sh")).args(args).stdin(Stdio::null()).status();
+    let status = status.context("running tests/cluster/up.sh")?;
+    ensure!(status.success(), "up.sh: {status}");
+    Ok(())
 }
 
 /// Runs a command to its end. A failure carries what it printed.

@@ -11,8 +11,8 @@ use crate::ns::Namespace;
 /// Enough for the lines around a failure; the whole files stay in the cluster's folder.
 const LOG_LINES: usize = 60;
 
-/// The chart's labels carry this, so the operator's pods are found in whichever namespace it was installed.
-const OPERATOR_SELECTOR: &str = "app.kubernetes.io/name=perigee";
+/// The chart's label of the operator, so that its pods are found in whichever namespace it was installed.
+const OPERATOR_SELECTOR: &str = "app.kubernetes.io/name=perigee-operator";
 
 /// Prints a namespace's objects, events and logs (which for Wasm containers are the workers'), the operator's log, and
 /// the ends of the logs of containerd (which holds the shims' too) and the kubelet.
@@ -24,8 +24,9 @@ pub fn namespace(namespace: &Namespace) {
         // Writing to a String cannot fail.
         let _infallible = writeln!(report, "----- {title}\n{}", text.trim_end());
     };
-    section("objects", namespace.kubectl(&["get", "all", "-o", "wide"]));
+    section("objects", namespace.kubectl(&["get", "all", "--output", "wide"]));
     section("events", namespace.kubectl(&["get", "events", "--sort-by=.lastTimestamp"]));
+    section("apps", namespace.kubectl(&["describe", "actorapps"]));
     section("pods", namespace.kubectl(&["describe", "pods"]));
     for pod in pods(namespace) {
         for extra in [&["--prefix"][..], &["--prefix", "--previous"]] {

@@ -8,18 +8,23 @@ use anyhow::{Result, bail};
 /// Long enough for a pod to start on a machine that compiles meanwhile; a test that waits this long has failed.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-const PAUSE: Duration = Duration::from_millis(150);
+/// Between two questions: short at first, for what is true soon; then longer, so that asking does not slow down what is
+/// waited for.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Asks until the answer is `Ok`, which it returns. An `Err` says what was seen instead; after `limit` the last one
 /// becomes part of the failure.
 pub fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
     let start = Instant::now();
+    let mut pause = FIRST_PAUSE;
     loop {
         match ask() {
             Ok(value) => return Ok(value),
             Err(seen) if start.elapsed() >= limit => bail!("{what}: not within {limit:?}; last seen: {seen:#}"),
-            Err(_) => thread::sleep(PAUSE),
+            Err(_) => thread::sleep(pause),
         }
+        pause = (pause * 3 / 2).min(LONGEST_PAUSE);
     }
 }
 
