@@ -25,20 +25,21 @@ push() {
   local name=$1 layout
   shift
   layout=$(mktemp -d)
-  (cd "$root" && cargo run --release --quiet --package xtask -- image --output "$layout/image" --tag "${name#*:}" "$@")
+  "$bin/xtask" image --output "$layout/image" --tag "${name#*:}" "$@"
   oras cp --no-tty --from-oci-layout "$layout/image:${name#*:}" --to-plain-http "$registry/$name" >/dev/null
   rm -rf "$layout"
   echo "pushed $registry/$name"
 }
 
 step "Images: the operator, and the example"
-version=$(sed -n 's/^appVersion: "\?\([^"]*\)"\?$/\1/p' "$root/charts/perigee/Chart.yaml")
-push "perigee/operator:$version" --entrypoint /perigee-operator --user 65532:65532 "$bin/perigee-operator"
+# The tag follows from the contents, so that a changed operator is rolled out on a cluster that is up already.
+tag=$(sha256sum "$bin/perigee-operator" | cut -c1-12)
+push "perigee/operator:$tag" "$bin/perigee-operator"
 push "counter-server:0.1.0" "$modules/counter-server.wasm"
 
 step "Perigee, with Helm"
 show helm upgrade --install perigee "$root/charts/perigee" --namespace perigee-system --create-namespace \
-  --set "image.repository=$registry/perigee/operator" --wait --timeout 2m
+  --set "image.repository=$registry/perigee/operator" --set-string "image.tag=$tag" --wait --timeout 2m
 
 step "The app"
 show kubectl apply -f "$root/examples/counter-server/app.yaml"
