@@ -30,7 +30,7 @@ pub use id::ActorId;
 pub use message::{Envelope, Message, Resource};
 pub use quota::{Quota, QuotaExceeded};
 pub use receive::Filter;
-pub use registry::Lookup;
+pub use registry::{Lookup, NameError};
 pub use send::SendError;
 pub use system::{Exit, Prepare, System};
 pub use timer::TimerError;

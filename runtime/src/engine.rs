@@ -6,12 +6,14 @@ mod limiter;
 mod pool;
 mod preempt;
 mod program;
+mod trap;
 
 pub(crate) use clock::Clock;
 pub(crate) use limiter::MemoryAccount;
 pub use pool::PoolSize;
 pub(crate) use preempt::{Preempted, Turns};
 pub use program::{Program, ProgramError};
+pub(crate) use trap::trap_text;
 
 use std::sync::Arc;
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use wasmtime::Memory;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
-use crate::actor::{Actor, Envelope};
+use crate::actor::Actor;
 use crate::class::Class;
 use crate::engine::MemoryAccount;
 use crate::host::net::Sockets;
+use crate::host::scratch::Scratch;
 use crate::host::table::Table;
 use crate::node::Node;
 
@@ -22,10 +23,7 @@ pub(crate) struct Guest {
     pub(crate) memory: Option<Memory>,
     /// Made at the first use: many short-lived actors never need it.
     wasi: Option<Box<WasiP1Ctx>>,
-    /// The message that is being written, or was received last.
-    pub(crate) scratch: Option<Envelope>,
-    /// Where reading `scratch` goes on.
-    pub(crate) read_at: usize,
+    pub(crate) scratch: Scratch,
     /// Errors that host functions returned, as texts.
     pub(crate) errors: Table<String>,
     pub(crate) sockets: Sockets,
@@ -35,13 +33,12 @@ impl Guest {
     pub(crate) fn new(node: Arc<Node>, actor: Arc<Actor>, class: Arc<Class>) -> Self {
         Self {
             memory_account: MemoryAccount::new(Arc::clone(&actor)),
+            scratch: Scratch::new(Arc::clone(&actor)),
             node,
             actor,
             class,
             memory: None,
             wasi: None,
-            scratch: None,
-            read_at: 0,
             errors: Table::default(),
             sockets: Sockets::default(),
         }

@@ -8,6 +8,7 @@ mod lunatic;
 mod memory;
 pub(crate) mod net;
 mod perigee;
+pub(crate) mod scratch;
 pub(crate) mod stdio;
 pub(crate) mod table;
 pub(crate) mod wasi;

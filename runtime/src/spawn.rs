@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wasmtime::{Instance, Store, Val};
+use wasmtime::{Instance, PoolConcurrencyLimitError, Store, Val};
 use wasmtime_wasi::I32Exit;
 
 use crate::actor::{Actor, ActorId, Exit, ExitReason, Prepare, Quota, QuotaExceeded};
@@ -48,6 +48,14 @@ pub enum SpawnError {
         wanted: perigee_spec::MemoryBytes,
         /// Its limit.
         limit: perigee_spec::MemoryBytes,
+    },
+    /// The process has no room for more actors.
+    #[error("the class {class:?} was not spawned: this process has no room for more actors ({reason})")]
+    Full {
+        /// What was to be spawned.
+        class: Arc<str>,
+        /// Which of its resources is used up, and its number.
+        reason: String,
     },
     /// The host has no room for it, or the module's own start function failed.
     #[error("the class {class:?} was not spawned: {reason}")]
@@ -126,11 +134,14 @@ impl Node {
 
 fn not_instantiated(class: &Class, store: &Store<Guest>, error: &wasmtime::Error) -> SpawnError {
     let class_name = Arc::clone(&class.name);
+    if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
+        return SpawnError::Full { class: class_name, reason: full.to_string() };
+    }
     match store.data().memory_account.refused() {
         Some(wanted) => {
             SpawnError::Memory { class: class_name, wanted: perigee_spec::MemoryBytes(wanted), limit: class.spec.limits.memory }
         }
-        None => SpawnError::Instantiate { class: class_name, reason: format!("{error:#}") },
+        None => SpawnError::Instantiate { class: class_name, reason: crate::engine::trap_text(error) },
     }
 }
 
@@ -153,5 +164,5 @@ fn reason(store: &Store<Guest>, error: &wasmtime::Error) -> ExitReason {
     if let Some(wanted) = guest.memory_account.refused() {
         return ExitReason::OutOfMemory { limit: guest.actor.limits().memory, wanted };
     }
-    ExitReason::Trap(format!("{error:#}"))
+    ExitReason::Trap(crate::engine::trap_text(error))
 }

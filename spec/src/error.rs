@@ -107,6 +107,12 @@ impl SpecError {
             ("", inner) => inner.to_owned(),
             (prefix, inner) => format!("{prefix}.{inner}"),
         };
-        Self::field(path, error.inner())
+        // serde_yaml puts a path of its own in front, which the longer one here covers.
+        let reason = error.inner().to_string();
+        let reason = match reason.split_once(": ") {
+            Some((own, rest)) if path.starts_with(own) => rest.to_owned(),
+            _ => reason,
+        };
+        Self::field(path, reason)
     }
 }

@@ -19,8 +19,8 @@ use machine::Machine;
 
 /// What the guests may use: the default of `limits.memory`, so that the figures are those of an app that sets nothing.
 const MEMORY: &str = "16Mi";
-/// Actors of `many_actors`. A process has room for 10,000.
-const MANY: &str = "9000";
+/// Actors of `many_actors`: as many as `perigee run` gives a module.
+const MANY: &str = "8000";
 /// How long they then stay alive, in milliseconds, for their memory to be read.
 const HOLD: &str = "300";
 /// Name under which this tool adds the highest resident memory of `perigee`, in bytes.

@@ -23,7 +23,7 @@ pub struct Actor {
     pub(super) id: ActorId,
     class: Arc<str>,
     limits: ActorLimits,
-    /// What its body charged, in bytes. Written by its own task only.
+    /// What its body charged, in bytes.
     body_memory: AtomicU64,
     /// What it may spawn.
     quota: Arc<Quota>,
@@ -94,25 +94,29 @@ impl Actor {
         self.lock().alive
     }
 
-    /// Charges its body's memory, from its own task.
+    /// Charges memory of its body, or that the host holds for it.
     ///
     /// # Errors
     /// What it would have in all, in bytes, when that is beyond its limit. Nothing is charged then.
     pub fn charge_memory(&self, bytes: u64) -> Result<(), u64> {
         let mailbox = self.lock().mailbox.bytes() as u64;
-        let body = self.body_memory.load(Ordering::Relaxed).saturating_add(bytes);
-        let wanted = body.saturating_add(mailbox);
-        if wanted > self.limits.memory {
-            return Err(wanted);
-        }
-        self.body_memory.store(body, Ordering::Relaxed);
-        Ok(())
+        let mut wanted = 0;
+        let charged = self.body_memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |body| {
+            let body = body.saturating_add(bytes);
+            wanted = body.saturating_add(mailbox);
+            (wanted <= self.limits.memory).then_some(body)
+        });
+        charged.map(drop).map_err(|_| wanted)
     }
 
-    /// Gives back what [`Self::charge_memory`] took.
+    /// Charges what it has already: a message that was charged to its mailbox, and was received from there.
+    pub fn move_to_memory(&self, bytes: u64) {
+        self.body_memory.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Gives back what was charged.
     pub fn release_memory(&self, bytes: u64) {
-        let body = self.body_memory.load(Ordering::Relaxed);
-        self.body_memory.store(body.saturating_sub(bytes), Ordering::Relaxed);
+        self.body_memory.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// What its body has charged, in bytes.

@@ -7,6 +7,35 @@ use tokio::sync::Notify;
 
 use super::ActorId;
 
+/// Names that one actor may have: far more than a program gives, and little memory.
+pub(super) const MAX_NAMES: usize = 1_024;
+/// Bytes of one name. Lunatic's SDK puts the types of a process in front of the name that a program gives.
+const MAX_NAME_BYTES: usize = 1_024;
+
+/// Why a name was not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// It is too long.
+    #[error("a name of {bytes} bytes: {MAX_NAME_BYTES} is the most")]
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// The actor has too many.
+    #[error("actor {id} has {MAX_NAMES} names already")]
+    TooMany {
+        /// The actor.
+        id: ActorId,
+    },
+}
+
+impl NameError {
+    pub(super) fn check_length(name: &str) -> Result<(), Self> {
+        if name.len() > MAX_NAME_BYTES { Err(Self::TooLong { bytes: name.len() }) } else { Ok(()) }
+    }
+}
+
 enum Entry {
     Taken(ActorId),
     /// Somebody is about to register it; told when that is decided.

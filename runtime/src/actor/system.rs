@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::quota::{Quota, QuotaExceeded};
-use super::registry::Registry;
+use super::registry::{MAX_NAMES, NameError, Registry};
 use super::table::Table;
 use super::task::Task;
 use super::timer::Timers;
@@ -131,10 +131,18 @@ impl System {
     }
 
     /// Gives a name, taking it from whoever had it. A dead or unknown actor gets none.
-    pub fn register(&self, name: &str, id: ActorId) {
-        let Some(actor) = self.find(id) else { return };
+    ///
+    /// # Errors
+    /// The name is too long, or the actor has too many.
+    pub fn register(&self, name: &str, id: ActorId) -> Result<(), NameError> {
+        NameError::check_length(name)?;
+        let Some(actor) = self.find(id) else { return Ok(()) };
+        if actor.lock().names.len() >= MAX_NAMES {
+            return Err(NameError::TooMany { id });
+        }
         self.registry.put(name.to_owned(), id);
         self.remember_name(&actor, name.to_owned());
+        Ok(())
     }
 
     /// Takes a name away.
@@ -148,8 +156,12 @@ impl System {
     }
 
     /// Who has a name, else the right to give it, which nobody else gets in the meantime.
-    pub async fn lookup_or_reserve(&self, name: &str) -> Lookup<'_> {
-        self.registry.get_or_reserve(name).await
+    ///
+    /// # Errors
+    /// The name is too long.
+    pub async fn lookup_or_reserve(&self, name: &str) -> Result<Lookup<'_>, NameError> {
+        NameError::check_length(name)?;
+        Ok(self.registry.get_or_reserve(name).await)
     }
 
     /// Gives a reserved name.
@@ -161,19 +173,28 @@ impl System {
     fn remember_name(&self, actor: &Arc<Actor>, name: String) {
         let mut inner = actor.lock();
         if inner.alive {
-            inner.names.push(name);
+            if !inner.names.contains(&name) {
+                inner.names.push(name);
+            }
         } else {
             drop(inner);
             self.registry.forget(&name, actor.id);
         }
     }
 
-    /// Sends `message` to `receiver` after `delay`, if that one is alive now and then. Returns the timer's id.
+    /// Sends `message` to `receiver` after `delay`, if that one is alive now and then. Until then the message is charged
+    /// to its `owner`. Returns the timer's id.
     ///
     /// # Errors
-    /// Too many timers are pending.
-    pub fn send_after(&self, receiver: ActorId, message: Message, delay: Duration) -> Result<u64, TimerError> {
-        self.timers.send_after(self.find(receiver), message, delay)
+    /// Too many timers are pending; the owner has no memory for the message.
+    pub fn send_after(
+        &self,
+        owner: &Arc<Actor>,
+        receiver: ActorId,
+        message: Message,
+        delay: Duration,
+    ) -> Result<u64, TimerError> {
+        self.timers.send_after(owner, self.find(receiver), message, delay)
     }
 
     /// Whether the timer was still pending; it is not any more.

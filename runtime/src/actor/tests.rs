@@ -263,12 +263,12 @@ async fn a_panic_of_the_host_ends_one_actor_and_its_links_hear_of_it() {
 async fn a_name_goes_with_its_actor() {
     let system = Arc::<System>::default();
     let (actor, exit) = spawn(&system, |_| forever());
-    system.register("counter", actor.id());
+    system.register("counter", actor.id()).unwrap();
     assert_eq!(system.lookup("counter").await, Some(actor.id()));
     actor.kill();
     reason(exit).await;
     assert_eq!(system.lookup("counter").await, None);
-    system.register("late", actor.id());
+    system.register("late", actor.id()).unwrap();
     assert_eq!(system.lookup("late").await, None, "a dead actor gets no name");
     assert!(system.is_empty());
 }
@@ -277,7 +277,7 @@ async fn a_name_goes_with_its_actor() {
 async fn only_one_of_many_gets_the_right_to_a_name_and_the_others_wait_for_it() {
     let system = Arc::<System>::default();
     let (actor, _exit) = spawn(&system, |_| forever());
-    let Lookup::Reserved(reservation) = system.lookup_or_reserve("one").await else { panic!("it is free") };
+    let Lookup::Reserved(reservation) = system.lookup_or_reserve("one").await.unwrap() else { panic!("it is free") };
     let waiting = tokio::spawn({
         let system = Arc::clone(&system);
         async move { system.lookup("one").await }
@@ -287,7 +287,7 @@ async fn only_one_of_many_gets_the_right_to_a_name_and_the_others_wait_for_it() 
     system.register_reserved(reservation, &actor);
     assert_eq!(waiting.await.unwrap(), Some(actor.id()));
 
-    let Lookup::Reserved(unused) = system.lookup_or_reserve("two").await else { panic!("it is free") };
+    let Lookup::Reserved(unused) = system.lookup_or_reserve("two").await.unwrap() else { panic!("it is free") };
     drop(unused);
     assert_eq!(system.lookup("two").await, None, "a reservation without a use leaves the name free");
 }
@@ -297,8 +297,8 @@ async fn a_timer_sends_once_or_is_cancelled() {
     let system = Arc::<System>::default();
     let (actor, _exit) = spawn(&system, |_| forever());
     let second = Duration::from_secs(1);
-    let cancelled = system.send_after(actor.id(), message(1, b""), second).unwrap();
-    let kept = system.send_after(actor.id(), message(2, b""), second).unwrap();
+    let cancelled = system.send_after(&actor, actor.id(), message(1, b""), second).unwrap();
+    let kept = system.send_after(&actor, actor.id(), message(2, b""), second).unwrap();
     assert!(system.cancel_timer(cancelled));
     assert!(!system.cancel_timer(cancelled));
     tokio::time::sleep(2 * second).await;
@@ -317,6 +317,39 @@ async fn memory_is_charged_up_to_the_limit_with_the_mailbox_in_it() {
     assert_eq!(actor.charge_memory(1), Err(LIMITS.memory + 1));
     actor.release_memory(1);
     assert_eq!(actor.charge_memory(1), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_timers_are_charged_to_who_set_them_until_they_are_sent() {
+    let system = Arc::<System>::default();
+    let (owner, _owner_exit) = spawn(&system, |_| forever());
+    let (receiver, _exit) = spawn(&system, |own| async move {
+        loop {
+            own.receive(Filter::Any, None).await;
+        }
+    });
+    let big = || message(0, &vec![0; 900]);
+    let timers = LIMITS.memory as usize / big().cost();
+    let set = || system.send_after(&owner, receiver.id(), big(), Duration::from_secs(1));
+    let ids: Vec<_> = (0..timers).map(|_| set().unwrap()).collect();
+    assert!(matches!(set(), Err(TimerError::Memory { .. })));
+    assert!(system.cancel_timer(ids[0]));
+    tokio::task::yield_now().await;
+    set().unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(owner.body_memory(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_bounded_in_length_and_number() {
+    let system = Arc::<System>::default();
+    let (actor, _exit) = spawn(&system, |_| forever());
+    system.register(&"x".repeat(1_024), actor.id()).unwrap();
+    assert!(matches!(system.register(&"x".repeat(1_025), actor.id()), Err(NameError::TooLong { bytes: 1_025 })));
+    for number in 1..1_024 {
+        system.register(&number.to_string(), actor.id()).unwrap();
+    }
+    assert!(matches!(system.register("one more", actor.id()), Err(NameError::TooMany { .. })));
 }
 
 #[tokio::test(start_paused = true)]

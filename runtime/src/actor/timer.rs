@@ -14,8 +14,38 @@ const MAX_TIMERS: usize = 100_000;
 
 /// Why a timer was not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{MAX_TIMERS} timers are pending already")]
-pub struct TimerError;
+#[non_exhaustive]
+pub enum TimerError {
+    /// Too many in the whole system.
+    #[error("{MAX_TIMERS} timers are pending already")]
+    TooMany,
+    /// Its message is beyond the memory of its owner, which would have so many bytes.
+    #[error("the message of a timer is charged to its owner, who would have {wanted} bytes, beyond limits.memory")]
+    Memory {
+        /// What the owner would have, in bytes.
+        wanted: u64,
+    },
+}
+
+/// What a pending message costs its owner.
+struct Charged {
+    owner: Arc<Actor>,
+    bytes: u64,
+}
+
+impl Charged {
+    fn new(owner: &Arc<Actor>, message: &Message) -> Result<Self, TimerError> {
+        let bytes = message.cost() as u64;
+        owner.charge_memory(bytes).map_err(|wanted| TimerError::Memory { wanted })?;
+        Ok(Self { owner: Arc::clone(owner), bytes })
+    }
+}
+
+impl Drop for Charged {
+    fn drop(&mut self) {
+        self.owner.release_memory(self.bytes);
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Timers {
@@ -24,13 +54,20 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    /// Sends to `receiver` after `delay`, whether or not the sender lives on.
-    pub(super) fn send_after(&self, receiver: Option<Arc<Actor>>, message: Message, delay: Duration) -> Result<u64, TimerError> {
+    /// Sends to `receiver` after `delay`, whether or not the owner lives on.
+    pub(super) fn send_after(
+        &self,
+        owner: &Arc<Actor>,
+        receiver: Option<Arc<Actor>>,
+        message: Message,
+        delay: Duration,
+    ) -> Result<u64, TimerError> {
+        let charged = Charged::new(owner, &message)?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let pending = Arc::clone(&self.pending);
         let mut timers = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if timers.len() >= MAX_TIMERS {
-            return Err(TimerError);
+            return Err(TimerError::TooMany);
         }
         let task = tokio::spawn(async move {
             tokio::time::sleep(delay).await;
@@ -40,6 +77,8 @@ impl Timers {
             {
                 tracing::debug!(%error, "a timer's message was dropped");
             }
+            // Only now it is the receiver's: while that one's mailbox is full, it stays with its owner.
+            drop(charged);
         });
         timers.insert(id, task.abort_handle());
         Ok(id)

@@ -15,7 +15,7 @@ use super::session::{CANNOT_RUN, Outputs, Session};
 /// Mailbox of each actor of a module that is run without a manifest: generous, since nothing else shares the machine's.
 const MODULE_MAILBOX: MemoryBytes = MemoryBytes(64 << 20);
 /// Actors below the first one of such a module.
-const MODULE_ACTORS: u32 = 10_000;
+const MODULE_ACTORS: u32 = 8_000;
 
 /// Run an app (a manifest) or a module (a .wasm file) on this machine.
 ///

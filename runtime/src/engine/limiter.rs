@@ -10,7 +10,7 @@ const TABLE_ELEMENT_BYTES: u64 = 16;
 /// The account of one guest's linear memory and tables.
 pub(crate) struct MemoryAccount {
     actor: Arc<Actor>,
-    /// What it would have had at the last refusal, in bytes.
+    /// What it would have had, in bytes, when it was refused memory and has got none since.
     refused: Option<u64>,
 }
 
@@ -19,14 +19,17 @@ impl MemoryAccount {
         Self { actor, refused: None }
     }
 
-    /// What it would have had at the last refusal, in bytes.
+    /// What it would have had, in bytes, when it was refused memory and has got none since.
     pub(crate) fn refused(&self) -> Option<u64> {
         self.refused
     }
 
     fn grow(&mut self, current: u64, desired: u64) -> bool {
         match self.actor.charge_memory(desired.saturating_sub(current)) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.refused = None;
+                true
+            }
             Err(wanted) => {
                 self.refused = Some(wanted);
                 false

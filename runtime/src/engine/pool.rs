@@ -4,8 +4,9 @@ use perigee_spec::AppSpec;
 
 use super::config;
 
-/// Each slot takes 4 GiB of address space, of which a process has 128 TiB: a quarter of it at most.
-const MAX_ACTORS: u32 = 10_000;
+/// A live actor takes 6 memory mappings, of which Linux gives a process 65,530 (`vm.max_map_count`): beyond about 10,000
+/// actors it refuses more. Each slot also takes 4 GiB of the 128 TiB of address space.
+const MAX_ACTORS: u32 = 9_000;
 /// Apps that spawn nothing still get some: restarts overlap for a moment.
 const MIN_ACTORS: u32 = 16;
 

@@ -25,11 +25,14 @@ use crate::guest::Guest;
 /// Result of a function that left an id.
 pub(super) const ID_IN_OUT: u32 = 0;
 /// Result of a function that left an error's id.
-pub(super) const ERROR_IN_OUT: u32 = 1;
+const ERROR_IN_OUT: u32 = 1;
 /// Result of a function whose time was over.
 pub(super) const TIMED_OUT: u32 = 9027;
 /// "No timeout" among milliseconds.
 const FOREVER: u64 = u64::MAX;
+
+/// Bytes that are kept of an error's text, which may repeat what the guest wrote.
+const MAX_ERROR_BYTES: usize = 1_024;
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     distributed::add_to_linker(linker)?;
@@ -44,9 +47,17 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     version::add_to_linker(linker)
 }
 
+/// Leaves the id of what a function made.
+pub(super) fn give_id(caller: &mut Caller<'_, Guest>, out: u32, id: u64) -> Result<u32> {
+    put_id(caller, out, id)?;
+    Ok(ID_IN_OUT)
+}
+
 /// Leaves an error for the guest.
 pub(super) fn give_error(caller: &mut Caller<'_, Guest>, out: u32, error: &dyn Display) -> Result<u32> {
-    let id = caller.data_mut().errors.add(error.to_string())?;
+    let mut text = error.to_string();
+    text.truncate(text.floor_char_boundary(MAX_ERROR_BYTES));
+    let id = caller.data_mut().errors.add(text)?;
     put_id(caller, out, id)?;
     Ok(ERROR_IN_OUT)
 }

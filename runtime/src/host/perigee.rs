@@ -3,8 +3,8 @@
 use wasmtime::{Caller, Linker, Result};
 
 use super::import_module;
-use super::lunatic::{ID_IN_OUT, give_error, link_tag};
-use super::memory::{owned_text, put_id};
+use super::lunatic::{give_error, give_id, link_tag};
+use super::memory::owned_text;
 use crate::guest::Guest;
 use crate::spawn::{Entry, Spawner};
 
@@ -37,10 +37,7 @@ async fn spawn(caller: &mut Caller<'_, Guest>, name: u32, name_len: u32, link: i
         Err(error) => Err(error),
     };
     match spawned {
-        Ok((id, _)) => {
-            put_id(caller, id_out, id.0)?;
-            Ok(ID_IN_OUT)
-        }
+        Ok((id, _)) => give_id(caller, id_out, id.0),
         Err(error) => give_error(caller, id_out, &error),
     }
 }

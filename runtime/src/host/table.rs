@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 /// Entries that one guest may hold of one kind: far beyond what a program uses, far below what would hurt the host.
-const MAX_ENTRIES: usize = 65_536;
+const MAX_ENTRIES: usize = 16_384;
 
 /// A table.
 #[derive(Debug)]

@@ -75,6 +75,12 @@ fn every_mistake_is_named_with_its_field_and_its_remedy() {
 }
 
 #[test]
+fn a_path_is_told_once() {
+    let error = app(&SHOP.replace("filesystem:", "filesytem:")).unwrap_err().to_string();
+    assert_eq!(error.matches("spec.actors[0]").count(), 1, "{error}");
+}
+
+#[test]
 fn an_app_in_which_nothing_starts_is_refused() {
     let yaml = SHOP.replace("module: web.wasm", "instances: 0");
     assert!(matches!(app(&yaml), Err(SpecError::NothingStarts { .. })));

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use wasmtime::{Caller, Linker, Result, bail};
 
-use super::{ID_IN_OUT, TIMED_OUT, give_error};
+use super::{TIMED_OUT, give_error, give_id};
 use crate::guest::Guest;
 use crate::host::import_module;
 use crate::host::memory::{bytes, bytes_mut, owned_text, put, put_id, split};
@@ -49,8 +49,7 @@ async fn resolve(caller: &mut Caller<'_, Guest>, name: u32, name_len: u32, timeo
                 sockets.gate.resolved(rules, host, &addresses);
             }
             let list = sockets.addresses.add(addresses.into())?;
-            put_id(caller, id_out, list)?;
-            Ok(ID_IN_OUT)
+            give_id(caller, id_out, list)
         }
     }
 }

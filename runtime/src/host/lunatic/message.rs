@@ -2,10 +2,10 @@
 //!
 //! A process writes one message at a time and reads one at a time, in one place: what it receives replaces what it wrote.
 
-use wasmtime::{Caller, Linker, Result, bail};
+use wasmtime::{Caller, Linker, Result};
 
 use super::{TIMED_OUT, timeout};
-use crate::actor::{ActorId, Envelope, Filter, Message};
+use crate::actor::{ActorId, Envelope, Filter};
 use crate::guest::Guest;
 use crate::host::import_module;
 use crate::host::memory::{bytes, bytes_mut, split};
@@ -14,8 +14,6 @@ use crate::host::memory::{bytes, bytes_mut, split};
 const MESSAGE: u32 = 0;
 const LINK_DIED: u32 = 1;
 const PROCESS_DIED: u32 = 2;
-/// Capacity that a guest gets at once; more grows as it writes, which is bounded by the mailboxes.
-const MAX_CAPACITY: u64 = 64 << 10;
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     import_module!(linker, "lunatic::message", {
@@ -35,11 +33,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 
 /// Starts a message. `capacity` is a hint. What was written before is dropped.
 fn create_data(caller: &mut Caller<'_, Guest>, tag: i64, capacity: u64) -> Result<()> {
-    let data = Vec::with_capacity(usize::try_from(capacity.min(MAX_CAPACITY))?);
-    let guest = caller.data_mut();
-    guest.scratch = Some(Envelope::Message(Message { tag, data, resources: Vec::new() }));
-    guest.read_at = 0;
-    Ok(())
+    caller.data_mut().scratch.start(tag, capacity)
 }
 
 /// Appends bytes to the message.
@@ -47,16 +41,10 @@ fn create_data(caller: &mut Caller<'_, Guest>, tag: i64, capacity: u64) -> Resul
 /// # Returns
 /// `len`.
 /// # Traps
-/// There is no message; it would become larger than the limit of the guest's own memory.
+/// There is no message; it and the guest would together be larger than limits.memory.
 fn write_data(caller: &mut Caller<'_, Guest>, ptr: u32, len: u32) -> Result<u32> {
     let (memory, guest) = split(caller)?;
-    let new = bytes(memory, ptr, len)?;
-    let limit = usize::try_from(guest.actor.limits().memory).unwrap_or(usize::MAX);
-    let message = message_mut(guest)?;
-    if message.data.len().saturating_add(new.len()) > limit {
-        bail!("a message of more than {limit} bytes: that is limits.memory of the class");
-    }
-    message.data.extend_from_slice(new);
+    guest.scratch.append(bytes(memory, ptr, len)?)?;
     Ok(len)
 }
 
@@ -68,50 +56,40 @@ fn write_data(caller: &mut Caller<'_, Guest>, ptr: u32, len: u32) -> Result<u32>
 /// There is no message; the position is behind its end.
 fn read_data(caller: &mut Caller<'_, Guest>, ptr: u32, len: u32) -> Result<u32> {
     let (memory, guest) = split(caller)?;
-    let at = guest.read_at;
-    let Some(rest) = message_mut(guest)?.data.get(at..) else {
-        bail!("reading at {at}, behind the end of the message");
-    };
-    let count = rest.len().min(usize::try_from(len)?);
-    let count32 = u32::try_from(count)?;
-    bytes_mut(memory, ptr, count32)?.copy_from_slice(rest.get(..count).unwrap_or_default());
-    guest.read_at = at + count;
-    Ok(count32)
+    let read = guest.scratch.read(usize::try_from(len)?)?;
+    let count = u32::try_from(read.len())?;
+    bytes_mut(memory, ptr, count)?.copy_from_slice(read);
+    Ok(count)
 }
 
 /// Sets the position of the next read.
 fn seek_data(caller: &mut Caller<'_, Guest>, index: u64) -> Result<()> {
-    let guest = caller.data_mut();
-    message_mut(guest)?;
-    guest.read_at = usize::try_from(index)?;
-    Ok(())
+    caller.data_mut().scratch.seek(usize::try_from(index)?)
 }
 
 /// # Returns
 /// The tag of what was received or written; 0: none.
 fn get_tag(caller: &mut Caller<'_, Guest>) -> Result<i64> {
-    match &caller.data().scratch {
-        Some(Envelope::Message(message)) => Ok(message.tag),
-        Some(Envelope::LinkDied { tag }) => Ok(*tag),
-        Some(Envelope::ActorDied(_)) => Ok(0),
-        None => bail!("there is no message"),
-    }
+    Ok(match caller.data().scratch.envelope()? {
+        Envelope::Message(message) => message.tag,
+        Envelope::LinkDied { tag } => *tag,
+        Envelope::ActorDied(_) => 0,
+    })
 }
 
 /// # Returns
 /// The process whose end was received; 0: something else was.
 fn get_process_id(caller: &mut Caller<'_, Guest>) -> Result<u64> {
-    match &caller.data().scratch {
-        Some(Envelope::ActorDied(id)) => Ok(id.0),
-        Some(_) => Ok(0),
-        None => bail!("there is no message"),
-    }
+    Ok(match caller.data().scratch.envelope()? {
+        Envelope::ActorDied(id) => id.0,
+        Envelope::Message(_) | Envelope::LinkDied { .. } => 0,
+    })
 }
 
 /// # Returns
 /// All bytes of the message, read or not.
 fn data_size(caller: &mut Caller<'_, Guest>) -> Result<u64> {
-    Ok(u64::try_from(message_mut(caller.data_mut())?.data.len())?)
+    Ok(u64::try_from(caller.data_mut().scratch.message()?.data.len())?)
 }
 
 /// Sends the message. A dead or unknown process gets nothing.
@@ -124,7 +102,7 @@ fn data_size(caller: &mut Caller<'_, Guest>) -> Result<u64> {
 /// While the receiver's mailbox is full.
 async fn send(caller: &mut Caller<'_, Guest>, process: u64) -> Result<u32> {
     let guest = caller.data_mut();
-    let message = take_message(guest)?;
+    let message = guest.scratch.take()?;
     if let Some(receiver) = guest.node.system.find(ActorId(process)) {
         receiver.send(message, Some(&guest.actor)).await?;
     }
@@ -137,7 +115,7 @@ async fn send(caller: &mut Caller<'_, Guest>, process: u64) -> Result<u32> {
 /// 0: it came; 9027: `timeout` milliseconds are over.
 async fn send_receive_skip_search(caller: &mut Caller<'_, Guest>, process: u64, tag: i64, milliseconds: u64) -> Result<u32> {
     let guest = caller.data_mut();
-    let message = take_message(guest)?;
+    let message = guest.scratch.take()?;
     let receiver = guest.node.system.find(ActorId(process));
     let sender = &guest.actor;
     let send = async {
@@ -147,8 +125,7 @@ async fn send_receive_skip_search(caller: &mut Caller<'_, Guest>, process: u64, 
         }
     };
     let Some(envelope) = sender.call(tag, timeout(milliseconds), send).await? else { return Ok(TIMED_OUT) };
-    guest.scratch = Some(envelope);
-    guest.read_at = 0;
+    guest.scratch.received(envelope);
     Ok(MESSAGE)
 }
 
@@ -165,8 +142,7 @@ async fn receive(caller: &mut Caller<'_, Guest>, tags: u32, tags_len: u32, milli
         Envelope::LinkDied { .. } => LINK_DIED,
         Envelope::ActorDied(_) => PROCESS_DIED,
     };
-    guest.scratch = Some(envelope);
-    guest.read_at = 0;
+    guest.scratch.received(envelope);
     Ok(kind)
 }
 
@@ -174,22 +150,4 @@ fn read_tags(caller: &mut Caller<'_, Guest>, ptr: u32, count: u32) -> Result<Vec
     let (memory, _) = split(caller)?;
     let bytes = bytes(memory, ptr, count.saturating_mul(8))?;
     Ok(bytes.chunks_exact(8).filter_map(|tag| tag.try_into().ok()).map(i64::from_le_bytes).collect())
-}
-
-/// The message that is being written or read.
-pub(in crate::host) fn message_mut(guest: &mut Guest) -> Result<&mut Message> {
-    match &mut guest.scratch {
-        Some(Envelope::Message(message)) => Ok(message),
-        Some(_) => bail!("what was received is no message, but the end of a process"),
-        None => bail!("there is no message"),
-    }
-}
-
-/// Takes the message that was written.
-pub(super) fn take_message(guest: &mut Guest) -> Result<Message> {
-    message_mut(guest)?;
-    match guest.scratch.take() {
-        Some(Envelope::Message(message)) => Ok(message),
-        _ => bail!("there is no message"),
-    }
 }

@@ -4,12 +4,13 @@
 //! that class. Configurations and further modules are for permissions that a class cannot have yet: creating one says so,
 //! and every id of one is unknown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::{Caller, Linker, Result, V128, Val, bail};
 
-use super::{ID_IN_OUT, give_error, link_tag};
-use crate::actor::{ActorId, Lookup};
+use super::{give_error, give_id, link_tag};
+use crate::actor::{Actor, ActorId, Lookup};
 use crate::guest::Guest;
 use crate::host::import_module;
 use crate::host::memory::{bytes, owned_text, put_id, split};
@@ -68,10 +69,7 @@ async fn spawn(
     let function = owned_text(caller, function, function_len)?;
     let params = read_params(caller, params, params_len)?;
     match spawn_function(caller, link, &function, &params).await {
-        Ok(id) => {
-            put_id(caller, id_out, id.0)?;
-            Ok(ID_IN_OUT)
-        }
+        Ok(id) => give_id(caller, id_out, id.0),
         Err(error) => give_error(caller, id_out, &error),
     }
 }
@@ -99,9 +97,9 @@ async fn get_or_spawn(
     let name = owned_text(caller, name, name_len)?;
     let function = owned_text(caller, function, function_len)?;
     let params = read_params(caller, params, params_len)?;
-    let system = std::sync::Arc::clone(&caller.data().node.system);
+    let system = Arc::clone(&caller.data().node.system);
     put_id(caller, node_out, 0)?;
-    let reservation = match system.lookup_or_reserve(&name).await {
+    let reservation = match system.lookup_or_reserve(&name).await? {
         Lookup::Taken(id) => {
             put_id(caller, id_out, id.0)?;
             return Ok(FOUND);
@@ -114,8 +112,7 @@ async fn get_or_spawn(
             if let Some(actor) = system.find(id) {
                 system.register_reserved(reservation, &actor);
             }
-            put_id(caller, id_out, id.0)?;
-            Ok(ID_IN_OUT)
+            give_id(caller, id_out, id.0)
         }
         Err(error) => give_error(caller, id_out, &error),
     }
@@ -166,6 +163,10 @@ fn read_param(packed: &[u8]) -> Result<Val> {
     }
 }
 
+fn find(guest: &Guest, process: u64) -> Option<Arc<Actor>> {
+    guest.node.system.find(ActorId(process))
+}
+
 /// # Suspends
 /// For that long.
 async fn sleep_ms(_: &mut Caller<'_, Guest>, milliseconds: u64) -> Result<()> {
@@ -191,7 +192,7 @@ fn environment_id(_: &mut Caller<'_, Guest>) -> Result<u64> {
 /// Links the caller and a process, both ways. One that does not exist counts as having ended abnormally.
 fn link(caller: &mut Caller<'_, Guest>, tag: i64, process: u64) -> Result<()> {
     let guest = caller.data();
-    match guest.node.system.find(ActorId(process)) {
+    match find(guest, process) {
         Some(peer) => guest.actor.link(&peer, tag),
         None => guest.actor.link_missed(ActorId(process), tag),
     }
@@ -200,7 +201,7 @@ fn link(caller: &mut Caller<'_, Guest>, tag: i64, process: u64) -> Result<()> {
 
 fn unlink(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
     let guest = caller.data();
-    if let Some(peer) = guest.node.system.find(ActorId(process)) {
+    if let Some(peer) = find(guest, process) {
         guest.actor.unlink(&peer);
     }
     Ok(())
@@ -209,7 +210,7 @@ fn unlink(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
 /// From now on the caller receives the end of a process, however it ends.
 fn monitor(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
     let guest = caller.data();
-    if let Some(watched) = guest.node.system.find(ActorId(process)) {
+    if let Some(watched) = find(guest, process) {
         guest.actor.monitor(&watched);
     }
     Ok(())
@@ -217,21 +218,21 @@ fn monitor(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
 
 fn stop_monitoring(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
     let guest = caller.data();
-    if let Some(watched) = guest.node.system.find(ActorId(process)) {
+    if let Some(watched) = find(guest, process) {
         guest.actor.stop_monitoring(&watched);
     }
     Ok(())
 }
 
 fn kill(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
-    if let Some(actor) = caller.data().node.system.find(ActorId(process)) {
+    if let Some(actor) = find(caller.data(), process) {
         actor.kill();
     }
     Ok(())
 }
 
 fn exists(caller: &mut Caller<'_, Guest>, process: u64) -> Result<u32> {
-    Ok(u32::from(caller.data().node.system.find(ActorId(process)).is_some()))
+    Ok(u32::from(find(caller.data(), process).is_some()))
 }
 
 fn compile_module(_: &mut Caller<'_, Guest>, _ptr: u32, _len: u32, _id_out: u32) -> Result<i32> {

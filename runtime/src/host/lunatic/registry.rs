@@ -20,10 +20,12 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 }
 
 /// Names a process, whoever had the name before. A dead one gets none.
+///
+/// # Traps
+/// The name is too long; the process has too many.
 fn put(caller: &mut Caller<'_, Guest>, name: u32, name_len: u32, _node: u64, process: u64) -> Result<()> {
     let name = owned_text(caller, name, name_len)?;
-    caller.data().node.system.register(&name, ActorId(process));
-    Ok(())
+    Ok(caller.data().node.system.register(&name, ActorId(process))?)
 }
 
 /// # Returns

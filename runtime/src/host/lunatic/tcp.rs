@@ -5,11 +5,10 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wasmtime::{Caller, Linker, Result, bail};
+use wasmtime::{Caller, Linker, Result};
 
 use super::dns::{give_address, read_address};
-use super::message::message_mut;
-use super::{ID_IN_OUT, TIMED_OUT, give_error};
+use super::{ID_IN_OUT, TIMED_OUT, give_error, give_id};
 use crate::guest::Guest;
 use crate::host::import_module;
 use crate::host::memory::{bytes, bytes_mut, put_id, split};
@@ -68,8 +67,7 @@ async fn tcp_bind(
     match Listener::bind(address, draining).await {
         Ok(listener) => {
             let id = caller.data_mut().sockets.listeners.add(Arc::new(listener))?;
-            put_id(caller, id_out, id)?;
-            Ok(ID_IN_OUT)
+            give_id(caller, id_out, id)
         }
         Err(error) => give_error(caller, id_out, &format_args!("cannot listen on {address}: {error}")),
     }
@@ -131,8 +129,7 @@ async fn tcp_connect(
         None => Ok(TIMED_OUT),
         Some(Ok(stream)) => {
             let id = caller.data_mut().sockets.streams.add(Arc::new(stream))?;
-            put_id(caller, id_out, id)?;
-            Ok(ID_IN_OUT)
+            give_id(caller, id_out, id)
         }
         Some(Err(error)) => give_error(caller, id_out, &format_args!("cannot connect to {address}: {error}")),
     }
@@ -238,10 +235,7 @@ async fn read_into(
 fn give_count(caller: &mut Caller<'_, Guest>, out: u32, done: Option<io::Result<usize>>) -> Result<u32> {
     match done {
         None => Ok(TIMED_OUT),
-        Some(Ok(count)) => {
-            put_id(caller, out, u64::try_from(count)?)?;
-            Ok(ID_IN_OUT)
-        }
+        Some(Ok(count)) => give_id(caller, out, u64::try_from(count)?),
         Some(Err(error)) => give_error(caller, out, &error),
     }
 }
@@ -295,11 +289,9 @@ fn tcp_flush(caller: &mut Caller<'_, Guest>, stream: u64, error_out: u32) -> Res
 /// Its index in the message.
 fn push_tcp_stream(caller: &mut Caller<'_, Guest>, stream: u64) -> Result<u64> {
     let guest = caller.data_mut();
-    message_mut(guest)?;
+    guest.scratch.message()?;
     let stream = guest.sockets.streams.remove(stream)?;
-    let resources = &mut message_mut(guest)?.resources;
-    resources.push(Some(Box::new(stream)));
-    Ok(u64::try_from(resources.len())?.saturating_sub(1))
+    guest.scratch.push(Box::new(stream))
 }
 
 /// Moves a stream out of the message.
@@ -310,12 +302,6 @@ fn push_tcp_stream(caller: &mut Caller<'_, Guest>, stream: u64) -> Result<u64> {
 /// There is none at that index, or something else, which then stays.
 fn take_tcp_stream(caller: &mut Caller<'_, Guest>, index: u64) -> Result<u64> {
     let guest = caller.data_mut();
-    let slot = message_mut(guest)?.resources.get_mut(usize::try_from(index)?);
-    let Some(slot) = slot.filter(|slot| slot.as_ref().is_some_and(|resource| resource.is::<Arc<Stream>>())) else {
-        bail!("the message has no TCP stream at {index}");
-    };
-    match slot.take().map(|resource| resource.downcast::<Arc<Stream>>()) {
-        Some(Ok(stream)) => guest.sockets.streams.add(*stream),
-        _ => bail!("the message has no TCP stream at {index}"),
-    }
+    let stream: Arc<Stream> = guest.scratch.pull(index)?;
+    guest.sockets.streams.add(stream)
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use wasmtime::{Caller, Linker, Result};
 
-use super::message::take_message;
 use crate::actor::ActorId;
 use crate::guest::Guest;
 use crate::host::import_module;
@@ -22,11 +21,11 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 /// # Returns
 /// The timer.
 /// # Traps
-/// No message was written; too many timers are pending.
+/// No message was written; too many timers are pending; the message and the guest together are beyond limits.memory.
 fn send_after(caller: &mut Caller<'_, Guest>, process: u64, delay: u64) -> Result<u64> {
     let guest = caller.data_mut();
-    let message = take_message(guest)?;
-    Ok(guest.node.system.send_after(ActorId(process), message, Duration::from_millis(delay))?)
+    let message = guest.scratch.take()?;
+    Ok(guest.node.system.send_after(&guest.actor, ActorId(process), message, Duration::from_millis(delay))?)
 }
 
 /// # Returns
