@@ -25,8 +25,7 @@ fn ask(namespace: &Namespace, path: &str) -> Result<String> {
 fn the_example_answers_through_its_service() -> Result<()> {
     with_perigee(|namespace| {
         let (name, tag) = IMAGE;
-        let image = images::packed(namespace.cluster, name, Some(tag), &[built::guest(name)?], &[])?;
-        images::forget(namespace.cluster, &image)?;
+        images::packed(namespace.cluster, name, Some(tag), &[built::guest(name)?], &[])?;
         let manifest = tests_folder("../examples/counter-server/app.yaml");
         namespace.kubectl(&["apply", "-f", manifest.to_str().context("not UTF-8")?])?;
 
@@ -54,7 +53,7 @@ fn the_example_answers_through_its_service() -> Result<()> {
         ensure!(log.contains("class=server"), "the crash is not in the log:\n{log}");
         let pod = namespace.wait_for_pod_of("counter-server")?;
         ensure!(pod["status"]["containerStatuses"][0]["restartCount"] == 0, "{:#}", pod["status"]);
-        namespace.wait_for_event(pod["metadata"]["name"].as_str().unwrap_or_default(), "Successfully pulled image").map(drop)
+        Ok(())
     })
 }
 

@@ -67,7 +67,8 @@ fn actors_that_do_not_fit_their_pod_are_not_rolled_out() -> Result<()> {
     with_perigee(|namespace| {
         let image = images::guests(namespace.cluster)?;
         let web = json!({"name": "web", "module": "idle.wasm", "instances": 10, "limits": {"memory": "16Mi"}});
-        let spec = |memory: &str| json!({"actors": [web], "resources": {"limits": {"memory": memory}}});
+        let spec =
+            |memory: &str| json!({"actors": [web], "resources": {"limits": {"memory": memory}, "requests": {"cpu": "10m"}}});
         namespace.apply(&app("large", &image, spec("64Mi")))?;
         let state = namespace
             .wait_until("actorapp/large", "not accepted", |state| condition(state, "Accepted")["reason"] == "MemoryDoesNotFit")?;

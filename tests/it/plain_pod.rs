@@ -16,7 +16,9 @@ const PROMPT: Duration = Duration::from_secs(15);
 #[test]
 fn an_image_with_a_module_runs_as_any_other() -> Result<()> {
     with_perigee(|namespace| {
-        let image = images::wasm(namespace.cluster, "hello", &["hello"], Form::Image)?;
+        // An image of its own, so that nobody else pulls it.
+        let image = images::wasm(namespace.cluster, "pulled", &["hello"], Form::Image)?;
+        images::forget(namespace.cluster, &image)?;
         // Without a command: the image's own entrypoint.
         let mut pod = wasm_pod("hello", &image, &[]);
         pod["spec"]["containers"][0]["args"] = json!(["one", "two words"]);
@@ -27,7 +29,7 @@ fn an_image_with_a_module_runs_as_any_other() -> Result<()> {
         for line in ["hello", "arg 0: hello.wasm", "arg 1: one", "arg 2: two words", "env COLOUR=blue"] {
             ensure!(log.lines().any(|printed| printed == line), "no line {line:?} in:\n{log}");
         }
-        Ok(())
+        namespace.wait_for_event("hello", "Successfully pulled image").map(drop)
     })
 }
 

@@ -18,7 +18,7 @@ fn a_sleeper_wakes_in_time_beside_eight_endless_loops() -> Result<()> {
         let image = images::guests(namespace.cluster)?;
         let permissions = json!({"permissions": {"spawn": ["sleeper"]}});
         let sleeper = once("sleeper", "sleeper_vs_spinners", &["8", "1000"], permissions);
-        let spec = json!({"actors": [sleeper, idle()], "resources": {"limits": {"cpu": "2"}, "requests": {"cpu": "100m"}}});
+        let spec = json!({"actors": [sleeper, idle()], "resources": {"limits": {"cpu": "2"}, "requests": {"cpu": "10m"}}});
         namespace.apply(&app("spinning", &image, spec))?;
         let log = namespace.wait_for_log("deployment/spinning", "max_us=")?;
         let line = log.lines().find(|line| line.contains("p99_us=")).context("no measurement")?;

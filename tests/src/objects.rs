@@ -21,12 +21,13 @@ pub fn wasm_pod(name: &str, image: &str, command: &[&str]) -> Value {
     })
 }
 
-/// An ActorApp. `spec` is the rest of its spec.
+/// An ActorApp. `spec` is the rest of its spec. Its pods reserve next to nothing, so that those of all tests that run at
+/// the same time fit one node.
 pub fn app(name: &str, image: &str, spec: Value) -> Value {
     let mut object = json!({
         "apiVersion": "perigee.dev/v1alpha1", "kind": "ActorApp",
         "metadata": {"name": name},
-        "spec": {"image": image},
+        "spec": {"image": image, "resources": {"requests": {"cpu": "10m"}}},
     });
     if let (Some(all), Value::Object(given)) = (object["spec"].as_object_mut(), spec) {
         all.extend(given);
