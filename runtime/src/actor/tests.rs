@@ -329,7 +329,7 @@ async fn messages_of_timers_are_charged_to_who_set_them_until_they_are_sent() {
         }
     });
     let big = || message(0, &vec![0; 900]);
-    let timers = LIMITS.memory as usize / big().cost();
+    let timers = LIMITS.memory / big().cost() as u64;
     let set = || system.send_after(&owner, receiver.id(), big(), Duration::from_secs(1));
     let ids: Vec<_> = (0..timers).map(|_| set().unwrap()).collect();
     assert!(matches!(set(), Err(TimerError::Memory { .. })));

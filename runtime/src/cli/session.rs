@@ -139,8 +139,7 @@ impl StopSignals {
         }
     }
 
-    /// Whoever asks a second time does not want to wait for connections to finish.
-    #[expect(clippy::exit, reason = "there is nothing left to be put in order")]
+    /// Whoever asks a second time does not want to wait for connections to finish; there is nothing to be put in order.
     async fn insist(mut self) {
         self.recv().await;
         std::process::exit(i32::from(STOPPED_TWICE));

@@ -34,7 +34,7 @@ impl Scratch {
     /// Keeps what was received, which was charged to the mailbox until now.
     pub(super) fn received(&mut self, envelope: Envelope) {
         let bytes = match &envelope {
-            Envelope::Message(message) => message.data.len() as u64,
+            Envelope::Message(message) => u64::try_from(message.data.len()).unwrap_or(u64::MAX),
             _ => 0,
         };
         self.replace(Some(envelope));
