@@ -16,10 +16,16 @@ use crate::error::ReconcileError;
 use crate::plan::{AppPlan, Refusal};
 use crate::render::{self, selector};
 
+/// The API server's reason for creating nothing more in a namespace that is being deleted
+/// (`NamespaceTerminatingCause` in k8s.io/api/core/v1).
+const NAMESPACE_ENDS: &str = "NamespaceTerminating";
+
 /// Why a rollout stopped: the spec's fault, which the status tells, or the cluster's, which is tried again.
 pub(crate) enum Stop {
     Refused(Refusal),
     Failed(ReconcileError),
+    /// The namespace is being deleted, and the ActorApp with it: nobody is left to be told.
+    NamespaceEnds,
 }
 
 impl From<ReconcileError> for Stop {
@@ -110,6 +116,7 @@ impl Cluster<'_> {
         let params = PatchParams { field_validation: Some(ValidationDirective::Strict), ..PatchParams::apply(MANAGER).force() };
         match self.api::<K>().patch(self.name, &params, &Patch::Apply(object)).await {
             Ok(applied) => Ok(applied),
+            Err(kube::Error::Api(status)) if namespace_ends(&status) => Err(Stop::NamespaceEnds),
             Err(kube::Error::Api(status)) if is_refusal(&status) => {
                 Err(Stop::Refused(Refusal::ApiServer { kind, name: self.name.to_owned(), message: status.message }))
             }
@@ -143,6 +150,11 @@ impl Cluster<'_> {
         let (namespace, name) = (self.namespace.to_owned(), self.name.to_owned());
         ReconcileError::Api { operation, kind, namespace, name, source: Box::new(source) }
     }
+}
+
+fn namespace_ends(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.is_forbidden() && causes.into_iter().any(|cause| cause.reason == NAMESPACE_ENDS)
 }
 
 /// Whether the answer is about the object and not about the API server: invalid, strictly seen unknown, or not admitted.

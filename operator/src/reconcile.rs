@@ -81,7 +81,10 @@ async fn reconcile_object(object: &Guarded, context: &Context) -> Result<Option<
     let (namespace, name) = key(object);
     let cluster = Cluster { client: context.client.clone(), namespace: &namespace, name: &name };
     let (verdict, previous) = match &object.0 {
-        Ok(app) => (roll_out(&cluster, app, context.failures(&key(object))).await?, app.status.clone()),
+        Ok(app) => match roll_out(&cluster, app, context.failures(&key(object))).await? {
+            Some(verdict) => (verdict, app.status.clone()),
+            None => return Ok(None),
+        },
         Err(invalid) => refuse_unreadable(&cluster, invalid).await?,
     };
     let pods = match &verdict.deployment {
@@ -104,19 +107,21 @@ async fn reconcile_object(object: &Guarded, context: &Context) -> Result<Option<
     verdict.failure.map_or(Ok(verdict.refusal), Err)
 }
 
-async fn roll_out(cluster: &Cluster<'_>, app: &ActorApp, failures: u32) -> Result<Verdict, ReconcileError> {
+/// Rolls a spec out. `None`: its namespace is being deleted, and there is nothing left to do.
+async fn roll_out(cluster: &Cluster<'_>, app: &ActorApp, failures: u32) -> Result<Option<Verdict>, ReconcileError> {
     let stopped = match plan(app) {
         Ok(plan) => cluster.roll_out(&plan).await,
         Err(refusal) => Err(Stop::Refused(refusal)),
     };
     let (refusal, failure) = match stopped {
-        Ok(deployment) => return Ok(Verdict { refusal: None, deployment: Some(deployment), failure: None }),
+        Ok(deployment) => return Ok(Some(Verdict { refusal: None, deployment: Some(deployment), failure: None })),
+        Err(Stop::NamespaceEnds) => return Ok(None),
         Err(Stop::Refused(refusal)) => (refusal, None),
         Err(Stop::Failed(error)) if failures < TOLD_AFTER => return Err(error),
         Err(Stop::Failed(error)) => (error.as_refusal(), Some(error)),
     };
     let deployment = cluster.own_deployment(app.uid().as_deref()).await?;
-    Ok(Verdict { refusal: Some(refusal), deployment, failure })
+    Ok(Some(Verdict { refusal: Some(refusal), deployment, failure }))
 }
 
 /// An object that the schema let through and our types do not read, such as an address that only looks like one.

@@ -250,3 +250,16 @@ async fn an_app_that_is_deleted_is_left_alone() {
     let (result, _) = scenario(DeserializeGuard(Ok(deleted)), Vec::new()).await;
     assert_eq!(result.unwrap(), Action::await_change());
 }
+
+/// As `kubectl delete namespace` has it: the Deployment goes first, its end calls for a reconciliation, and nothing may be
+/// created any more.
+#[tokio::test]
+async fn an_app_whose_namespace_is_deleted_is_left_alone() {
+    let ends = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden",
+        "message": "deployments.apps \"shop\" is forbidden: unable to create new content in namespace shops because it is being terminated",
+        "details": {"name": "shop", "group": "apps", "kind": "deployments",
+            "causes": [{"reason": "NamespaceTerminating", "message": "namespace shops is being terminated", "field": "metadata.namespace"}]}});
+    let steps = vec![absent(GET_DEPLOYMENT), absent(GET_SERVICE), step(APPLY_DEPLOYMENT, 403, ends)];
+    let (result, _) = scenario(guarded(SHOP), steps).await;
+    assert_eq!(result.unwrap(), Action::await_change());
+}
