@@ -38,25 +38,24 @@ test-cluster: build guests setup ## the tests on a real Kubernetes (needs root)
 	$(CARGO) test --release -p perigee-e2e --test it -- --test-threads 4
 	tests/cluster/down.sh
 
-lint: ## formatting, clippy, cargo xtask check, generated files
+lint: build ## formatting, clippy, cargo xtask check, generated files
 	cargo fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --release -p perigee-e2e --test it -- -D warnings
-	$(CARGO) xtask check
-	$(CARGO) xtask check-gen
+	$(BIN)/xtask check
+	$(BIN)/xtask check-gen --operator $(BIN)/perigee-operator
 
 fmt: ## format the code
 	cargo fmt --all
 
-bench: guests ## the actor benchmarks, as a table
-	$(CARGO) build --release -p perigee-runtime
-	$(CARGO) run --release --quiet --package xtask -- bench --perigee $(BIN)/perigee
+bench: build guests ## the actor benchmarks, as a table
+	$(BIN)/xtask bench --perigee $(BIN)/perigee
 
-gen: ## write the generated files
-	$(CARGO) xtask gen
+gen: build ## write the generated files
+	$(BIN)/xtask gen --operator $(BIN)/perigee-operator
 
-check-gen: ## fail when a generated file is out of date
-	$(CARGO) xtask check-gen
+check-gen: build ## fail when a generated file is out of date
+	$(BIN)/xtask check-gen --operator $(BIN)/perigee-operator
 
 clean: ## remove what was built here (not the cache of the cluster's programs)
 	cargo clean

@@ -20,9 +20,9 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Write the generated files: crds/, and the chart's copy
-    Gen,
+    Gen(generate::Args),
     /// Fail when a generated file is not what `gen` would write
-    CheckGen,
+    CheckGen(generate::Args),
     /// Fail on orphan sources, guest programs without a test, dead links, and leftovers of somebody's machine
     Check,
     /// Run the actor benchmarks and print their figures
@@ -33,8 +33,8 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
-        Command::Gen => generate::write(),
-        Command::CheckGen => generate::check(),
+        Command::Gen(args) => generate::write(&args),
+        Command::CheckGen(args) => generate::check(&args),
         Command::Check => check::run(),
         Command::Bench(args) => bench::run(&args),
         Command::Image(args) => image::run(&args),
