@@ -41,9 +41,9 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// The repository's folder: cargo sets the variable to xtask/, whose parent it is.
+/// The repository's folder: the one around the current folder that has this tool in it.
 fn repository() -> anyhow::Result<PathBuf> {
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
-    let manifest = PathBuf::from(manifest);
-    Ok(manifest.parent().context("xtask has no parent folder")?.to_owned())
+    let current = std::env::current_dir().context("no current folder")?;
+    let root = current.ancestors().find(|folder| folder.join("xtask/Cargo.toml").is_file());
+    root.map(PathBuf::from).with_context(|| format!("{} is not in Perigee's repository: run it from there", current.display()))
 }
