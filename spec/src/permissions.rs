@@ -191,8 +191,7 @@ impl FromStr for ListenRule {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("{text:?} is no address to listen on: write address:port, such as \"0.0.0.0:8080\" or \"[::1]:*\"");
-        let (host, prefix, port) = split_host_port(text).filter(|(_, prefix, _)| prefix.is_none()).ok_or_else(bad)?;
-        debug_assert!(prefix.is_none(), "filtered above");
+        let Some((host, None, port)) = split_host_port(text) else { return Err(bad()) };
         let address = match host {
             "*" => None,
             host => Some(host.parse().map_err(|_| bad())?),

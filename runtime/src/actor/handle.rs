@@ -88,12 +88,6 @@ impl Actor {
         &self.quota
     }
 
-    /// Whether it has not ended yet.
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        self.lock().alive
-    }
-
     /// Charges memory of its body, or that the host holds for it.
     ///
     /// # Errors

@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::MutexGuard;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::handle::Inner;
 use super::{Actor, Envelope};
 
 /// What a receive takes.
@@ -54,19 +56,14 @@ impl Actor {
     ///
     /// `None`: nothing came within `timeout`. Cancel-safe: no message is lost.
     pub async fn receive(&self, filter: Filter, timeout: Option<Duration>) -> Option<Envelope> {
-        if let Some(envelope) = self.take(&filter) {
-            return Some(envelope);
-        }
-        if timeout == Some(Duration::ZERO) {
-            return None;
-        }
         {
             let mut inner = self.lock();
-            // Between the look above and this lock something may have come.
             if let Some(envelope) = inner.mailbox.take(&filter) {
-                drop(inner);
-                self.admit_senders();
+                self.admit_senders(inner);
                 return Some(envelope);
+            }
+            if timeout == Some(Duration::ZERO) {
+                return None;
             }
             inner.mailbox.wait_for(filter);
         }
@@ -75,8 +72,9 @@ impl Actor {
 
     /// Takes, from its own task, what is there already.
     pub fn take(&self, filter: &Filter) -> Option<Envelope> {
-        let envelope = self.lock().mailbox.take(filter)?;
-        self.admit_senders();
+        let mut inner = self.lock();
+        let envelope = inner.mailbox.take(filter)?;
+        self.admit_senders(inner);
         Some(envelope)
     }
 
@@ -97,15 +95,14 @@ impl Actor {
         Ok(deadline(wait, timeout).await)
     }
 
-    pub(super) fn admit_senders(&self) {
-        let admitted = {
-            let mut inner = self.lock();
-            if !inner.mailbox.has_waiting_senders() {
-                return;
-            }
-            let room = self.room(&inner);
-            inner.mailbox.admit(room)
-        };
+    /// Wakes the senders for whom there is room now, with the lock given back.
+    pub(super) fn admit_senders(&self, mut inner: MutexGuard<'_, Inner>) {
+        if !inner.mailbox.has_waiting_senders() {
+            return;
+        }
+        let room = self.room(&inner);
+        let admitted = inner.mailbox.admit(room);
+        drop(inner);
         for waker in admitted {
             waker.wake();
         }

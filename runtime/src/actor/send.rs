@@ -31,8 +31,9 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.receiver.lock().mailbox.forget_sender(ticket);
-            self.receiver.admit_senders();
+            let mut inner = self.receiver.lock();
+            inner.mailbox.forget_sender(ticket);
+            self.receiver.admit_senders(inner);
         }
     }
 }
@@ -70,12 +71,7 @@ impl Actor {
         let mut inner = self.lock();
         place.ticket = Some(inner.mailbox.wait_for_room(place.ticket, cost, context.waker()));
         // Room may have been made between the attempt and this lock.
-        let room = self.room(&inner);
-        let admitted = inner.mailbox.admit(room);
-        drop(inner);
-        for waker in admitted {
-            waker.wake();
-        }
+        self.admit_senders(inner);
         Poll::Pending
     }
 

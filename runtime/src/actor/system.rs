@@ -99,12 +99,6 @@ impl System {
         self.table.get(id)
     }
 
-    /// Every actor that is alive.
-    #[must_use]
-    pub fn actors(&self) -> Vec<Arc<Actor>> {
-        self.table.all()
-    }
-
     /// Number of actors that are alive.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -101,9 +101,12 @@ impl Session {
             let known = programs.iter().find(|(known, _)| known == path).map(|(_, program)| program.clone());
             let program = match known {
                 Some(program) => program,
-                None => compile(&engine, path)?,
+                None => {
+                    let program = compile(&engine, path)?;
+                    programs.push((path.clone(), program.clone()));
+                    program
+                }
             };
-            programs.push((path.clone(), program.clone()));
             classes.push(Class::prepare(spec.clone(), program, &self.host)?);
         }
         Ok(Node::new(engine, classes, stdout, stderr))
