@@ -26,7 +26,8 @@ use crate::{
     options::RuntimeOptions,
     process::Process,
     reaper::{ExitWaiter, Reaper},
-    runc::{Runc, RuncError, Streams},
+    runc::{Runc, Streams},
+    runtime::{Runtime, RuntimeError},
     state::State,
     stdio,
 };
@@ -57,7 +58,7 @@ pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) bundle: Bundle,
     pub(crate) kind: Kind,
-    pub(crate) runc: Runc,
+    pub(crate) runtime: Runtime,
     pub(crate) options: RuntimeOptions,
     pub(crate) init: Process,
     pub(crate) cgroup: ContainerCgroup,
@@ -84,9 +85,9 @@ pub(crate) async fn create(request: &CreateTaskRequest, shared: &Shared) -> Resu
     options.save(bundle.path())?;
     let runc = Runc::new(&options, &shared.namespace, bundle.path(), &request.id, &shared.reaper)?;
     bundle.mount(&request.rootfs).await?;
-    let created = set_up(request, shared, &bundle, options, &runc).await;
+    let created = set_up(request, shared, &bundle, options, runc.clone()).await;
     if created.is_err() {
-        undo(&bundle, &runc).await;
+        undo(&bundle, &Runtime::of_bundle(bundle.path(), runc, &shared.reaper)).await;
     }
     created
 }
@@ -96,20 +97,21 @@ async fn set_up(
     shared: &Shared,
     bundle: &Bundle,
     options: RuntimeOptions,
-    runc: &Runc,
+    runc: Runc,
 ) -> Result<Arc<Container>, ShimError> {
     let config = bundle.config()?;
     let spec = ContainerSpec::parse(&config)?;
     let kind = image::prepare(&request.id, bundle, config, &spec, shared).await?;
+    let runtime = Runtime::choose(kind, &options, bundle, runc, &shared.reaper);
     let process = Process::new(Stdio::new(&request.stdin, &request.stdout, &request.stderr, request.terminal));
     let hold = shared.reaper.hold();
-    let pid = spawn(&process, &options, async |console, streams| runc.create(console, streams).await).await?;
+    let pid = spawn(&process, &options, async |console, streams| runtime.create(console, streams).await).await?;
     let exited = hold.adopt(pid);
     let container = Arc::new(Container {
         id: request.id.clone(),
         bundle: bundle.clone(),
         kind,
-        runc: runc.clone(),
+        runtime,
         options,
         init: process,
         cgroup: ContainerCgroup::of_process(pid),
@@ -120,8 +122,8 @@ async fn set_up(
     Ok(container)
 }
 
-async fn undo(bundle: &Bundle, runc: &Runc) {
-    if let Err(error) = runc.delete().await {
+async fn undo(bundle: &Bundle, runtime: &Runtime) {
+    if let Err(error) = runtime.delete().await {
         log::warn!("after a failed create: {error}");
     }
     if let Err(error) = bundle.unmount() {
@@ -133,7 +135,7 @@ async fn undo(bundle: &Bundle, runc: &Runc) {
 /// Starts a process through the OCI runtime with its streams connected. Its pid.
 async fn spawn<F>(process: &Process, options: &RuntimeOptions, call: F) -> Result<i32, ShimError>
 where
-    F: AsyncFnOnce(Option<&Path>, Streams) -> Result<i32, RuncError>,
+    F: AsyncFnOnce(Option<&Path>, Streams) -> Result<i32, RuntimeError>,
 {
     if process.stdio.terminal {
         let console = Console::bind()?;
@@ -156,7 +158,7 @@ async fn watch(container: Arc<Container>, exited: ExitWaiter, events: Events) {
     // The start is reported first.
     let _order = container.init.order.lock().await;
     if !container.owns_pid_namespace
-        && let Err(error) = container.runc.kill_all(9).await
+        && let Err(error) = container.runtime.kill_all(9).await
         && !error.is_gone()
     {
         log::warn!("what is left of {}: {error}", container.id);
@@ -184,7 +186,7 @@ impl Container {
     pub(crate) async fn start(&self, events: &Events) -> Result<u32, ShimError> {
         let _order = self.init.order.lock().await;
         self.init.state().start()?;
-        self.runc.start().await?;
+        self.runtime.start().await?;
         self.init.change(State::start)?;
         let pid = self.init.pid();
         events.publish(TaskStart { container_id: self.id.clone(), pid, ..TaskStart::new() });
@@ -194,7 +196,7 @@ impl Container {
     /// Removes it from the host. It has ended, or never ran.
     pub(crate) async fn delete(&self) -> Result<Exit, ShimError> {
         self.init.state().delete()?;
-        self.runc.delete().await?;
+        self.runtime.delete().await?;
         let reaped = tokio::time::timeout(REAP_TIMEOUT, self.init.wait()).await;
         let exit = reaped.map_err(|_| ShimError::Io {
             context: format!("process {} of the deleted container", self.init.pid()),
@@ -214,8 +216,8 @@ impl Container {
         // A frozen process takes no signal: the runtime thaws it for SIGKILL.
         let frozen = self.init.state() == State::Paused;
         let killed = match (all, frozen || !Process::can_signal(signal)) {
-            (true, _) => self.runc.kill_all(signal).await,
-            (false, true) => self.runc.kill(signal).await,
+            (true, _) => self.runtime.kill_all(signal).await,
+            (false, true) => self.runtime.kill(self.init.pid(), signal).await,
             (false, false) => return self.init.signal(signal),
         };
         killed.map_err(|error| if error.is_gone() { ShimError::Finished } else { error.into() })
@@ -251,7 +253,7 @@ impl Container {
         let order = exec.process.order.lock().await;
         exec.process.state().start()?;
         let hold = shared.reaper.hold();
-        let call = async |console: Option<&Path>, streams| self.runc.exec(&exec.spec, &exec.pid_file, console, streams).await;
+        let call = async |console: Option<&Path>, streams| self.runtime.exec(&exec.spec, &exec.pid_file, console, streams).await;
         let pid = spawn(&exec.process, &self.options, call).await?;
         let exited = hold.adopt(pid);
         exec.process.change(State::start)?;

@@ -5,7 +5,7 @@ use std::io;
 use containerd_shim::protos::ttrpc::{self, Code};
 
 use crate::{
-    content::ContentError, image::ImageError, launch::LaunchError, options::OptionsError, runc::RuncError, state::Refused,
+    content::ContentError, image::ImageError, launch::LaunchError, options::OptionsError, runtime::RuntimeError, state::Refused,
 };
 
 /// A call that failed. The text reaches `kubectl describe pod`.
@@ -41,7 +41,7 @@ pub(crate) enum ShimError {
     #[error(transparent)]
     Content(#[from] ContentError),
     #[error(transparent)]
-    Runc(#[from] RuncError),
+    Runtime(#[from] RuntimeError),
     #[error("{context}: {source}")]
     Io { context: String, source: io::Error },
     /// From `containerd-shim`: mounting, stdio copies, metrics.
@@ -73,7 +73,7 @@ impl ShimError {
             Self::Unimplemented(_) => Code::UNIMPLEMENTED,
             Self::Invalid { .. } | Self::Options(_) | Self::Launch(_) | Self::Image(_) => Code::INVALID_ARGUMENT,
             Self::NoMetrics(_) => Code::UNAVAILABLE,
-            Self::Content(_) | Self::Runc(_) | Self::Io { .. } | Self::Library { .. } => Code::UNKNOWN,
+            Self::Content(_) | Self::Runtime(_) | Self::Io { .. } | Self::Library { .. } => Code::UNKNOWN,
             Self::Panicked(_) => Code::INTERNAL,
         }
     }

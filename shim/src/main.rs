@@ -14,18 +14,31 @@ mod events;
 mod exit;
 mod image;
 mod launch;
+mod launcher;
 mod module;
 mod options;
 mod process;
 mod reaper;
 mod runc;
+mod runtime;
 mod service;
 mod state;
 mod stdio;
 mod task;
 
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before there is any thread but this one.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == launcher::ARGUMENT) {
+        return launcher::helper::run();
+    }
+    serve();
+    ExitCode::SUCCESS
+}
+
 // One thread: a shim mostly waits, and each further thread of each pod's shim would cost the node memory.
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
+async fn serve() {
     service::run().await;
 }

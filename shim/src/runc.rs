@@ -54,15 +54,22 @@ impl RuncError {
 }
 
 /// The three streams that a call hands on to the container's process.
+///
+/// None is /dev/null.
+#[derive(Default)]
 pub(crate) struct Streams {
-    pub(crate) stdin: Stdio,
-    pub(crate) stdout: Stdio,
-    pub(crate) stderr: Stdio,
+    pub(crate) stdin: Option<OwnedFd>,
+    pub(crate) stdout: Option<OwnedFd>,
+    pub(crate) stderr: Option<OwnedFd>,
 }
 
 impl Streams {
     pub(crate) fn null() -> Self {
-        Self { stdin: Stdio::null(), stdout: Stdio::null(), stderr: Stdio::null() }
+        Self::default()
+    }
+
+    pub(crate) fn stdio(stream: Option<OwnedFd>) -> Stdio {
+        stream.map_or_else(Stdio::null, Stdio::from)
     }
 }
 
@@ -166,7 +173,7 @@ impl Runc {
         let operation = "ps";
         let failed = |source| RuncError::Output { operation, source };
         let (from, to) = io::pipe().map_err(failed)?;
-        let streams = Streams { stdout: to.into(), ..Streams::null() };
+        let streams = Streams { stdout: Some(to.into()), ..Streams::null() };
         let mut from = tokio::net::unix::pipe::Receiver::from_owned_fd(OwnedFd::from(from)).map_err(failed)?.take(OUTPUT_CAP);
         let mut text = Vec::new();
         // Read while it runs: a full pipe would stop it.
@@ -182,7 +189,8 @@ impl Runc {
     async fn call(&self, operation: &'static str, args: &[OsString], streams: Streams) -> Result<(), RuncError> {
         let log = LogFile::new(&self.bundle, operation);
         let mut command = self.command(&log.path);
-        command.arg(operation).args(args).stdin(streams.stdin).stdout(streams.stdout).stderr(streams.stderr);
+        command.arg(operation).args(args).stdin(Streams::stdio(streams.stdin));
+        command.stdout(Streams::stdio(streams.stdout)).stderr(Streams::stdio(streams.stderr));
         let spawned = self.reaper.spawn(&mut command);
         // The command holds our copies of the container's streams: a reader would wait for them too.
         drop(command);

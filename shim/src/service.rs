@@ -37,6 +37,7 @@ use crate::{
     options::RuntimeOptions,
     reaper::Reaper,
     runc::Runc,
+    runtime::Runtime,
     task::TaskService,
 };
 
@@ -205,8 +206,9 @@ async fn kill_and_delete(bundle: &Bundle, id: &str, namespace: &str) -> Result<(
     let options = RuntimeOptions::load(bundle.path())?;
     let (reaper, run) = Reaper::new().map_err(ShimError::io("waiting for the runtime"))?;
     let runc = Runc::new(&options, namespace, bundle.path(), id, &reaper)?;
+    let runtime = Runtime::of_bundle(bundle.path(), runc, &reaper);
     tokio::select! {
-        deleted = runc.delete() => Ok(deleted?),
+        deleted = runtime.delete() => Ok(deleted?),
         () = run => Ok(()),
     }
 }

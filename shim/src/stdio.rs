@@ -5,7 +5,7 @@
 //! SIGPIPE nor loses what fits the FIFO. Input is copied through a pipe instead, because only its closing tells the
 //! process that the input ended (CloseIO). A terminal is copied both ways.
 
-use std::{fs::OpenOptions, os::fd::OwnedFd, process};
+use std::{fs::OpenOptions, os::fd::OwnedFd};
 
 use containerd_shim::asynchronous::io::{IoTasks, Pty, Stdio};
 use tokio::net::unix::pipe;
@@ -22,11 +22,11 @@ pub(crate) struct Prepared {
 /// Opens the streams of a process without a terminal.
 pub(crate) fn prepare(stdio: &Stdio, options: &RuntimeOptions) -> Result<Prepared, ShimError> {
     let (stdin, input) = if stdio.stdin.is_empty() {
-        (process::Stdio::null(), None)
+        (None, None)
     } else {
         let (reader, writer) = std::io::pipe().map_err(ShimError::io("a pipe for stdin"))?;
         own(&reader, options)?;
-        (reader.into(), Some(writer.into()))
+        (Some(reader.into()), Some(writer.into()))
     };
     let streams = Streams { stdin, stdout: output(&stdio.stdout, options)?, stderr: output(&stdio.stderr, options)? };
     Ok(Prepared { streams, input })
@@ -56,9 +56,9 @@ impl Prepared {
     }
 }
 
-fn output(path: &str, options: &RuntimeOptions) -> Result<process::Stdio, ShimError> {
+fn output(path: &str, options: &RuntimeOptions) -> Result<Option<OwnedFd>, ShimError> {
     if path.is_empty() {
-        return Ok(process::Stdio::null());
+        return Ok(None);
     }
     if path.contains("://") {
         let expected = "the path of a FIFO: log URIs are not supported";
@@ -66,7 +66,7 @@ fn output(path: &str, options: &RuntimeOptions) -> Result<process::Stdio, ShimEr
     }
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(ShimError::io(format!("opening {path}")))?;
     own(&file, options)?;
-    Ok(file.into())
+    Ok(Some(file.into()))
 }
 
 /// In a pod with a user namespace, the process may open its own `/dev/stdout` only when it owns the stream.
@@ -80,7 +80,10 @@ fn own(stream: &impl std::os::fd::AsFd, options: &RuntimeOptions) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::{
+        io::{Read, Write},
+        process,
+    };
 
     use super::*;
 
@@ -92,7 +95,11 @@ mod tests {
         let stdio = Stdio::new("", path.to_str().unwrap(), "", false);
         let prepared = prepare(&stdio, &RuntimeOptions::default()).unwrap();
         let mut reader = std::fs::File::open(&path).unwrap();
-        let mut child = process::Command::new("sh").args(["-c", "echo hello"]).stdout(prepared.streams.stdout).spawn().unwrap();
+        let mut child = process::Command::new("sh")
+            .args(["-c", "echo hello"])
+            .stdout(Streams::stdio(prepared.streams.stdout))
+            .spawn()
+            .unwrap();
         let mut line = [0; 6];
         reader.read_exact(&mut line).unwrap();
         assert_eq!(&line, b"hello\n");
@@ -106,7 +113,8 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
         let stdio = Stdio::new(path.to_str().unwrap(), "", "", false);
         let (streams, input) = prepare(&stdio, &RuntimeOptions::default()).unwrap().split();
-        let mut child = process::Command::new("cat").stdin(streams.stdin).stdout(process::Stdio::piped()).spawn().unwrap();
+        let mut child =
+            process::Command::new("cat").stdin(Streams::stdio(streams.stdin)).stdout(process::Stdio::piped()).spawn().unwrap();
         let tasks = IoTasks::default();
         connect(&stdio, input, &tasks).unwrap();
         let mut writer = OpenOptions::new().write(true).open(&path).unwrap();

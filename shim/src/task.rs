@@ -183,14 +183,14 @@ impl TaskService {
         let container = self.container(&request.id)?;
         let file = container.bundle.path().join("resources.json");
         std::fs::write(&file, &request.resources.value).map_err(ShimError::io(file.display().to_string()))?;
-        container.runc.update(&file).await?;
+        container.runtime.update(&file).await?;
         Ok(Empty::new())
     }
 
     async fn pause_container(self, request: PauseRequest) -> Result<Empty, ShimError> {
         let container = self.container(&request.id)?;
         container.init.state().pause()?;
-        container.runc.pause().await?;
+        container.runtime.pause().await?;
         container.init.change(State::pause)?;
         self.shared.events.publish(TaskPaused { container_id: request.id, ..TaskPaused::new() });
         Ok(Empty::new())
@@ -199,7 +199,7 @@ impl TaskService {
     async fn resume_container(self, request: ResumeRequest) -> Result<Empty, ShimError> {
         let container = self.container(&request.id)?;
         container.init.state().resume()?;
-        container.runc.resume().await?;
+        container.runtime.resume().await?;
         container.init.change(State::resume)?;
         self.shared.events.publish(TaskResumed { container_id: request.id, ..TaskResumed::new() });
         Ok(Empty::new())
@@ -301,7 +301,7 @@ impl Task for TaskService {
 
     async fn pids(&self, _: &TtrpcContext, request: PidsRequest) -> TtrpcResult<PidsResponse> {
         self.run("Pids", |service| async move {
-            let pids = service.container(&request.id)?.runc.pids().await?;
+            let pids = service.container(&request.id)?.runtime.pids().await?;
             let processes = pids.into_iter().map(|pid| ProcessInfo { pid, ..ProcessInfo::new() }).collect();
             Ok(PidsResponse { processes, ..PidsResponse::new() })
         })

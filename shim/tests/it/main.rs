@@ -2,7 +2,9 @@
 //! these tests need root.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
 
+mod launcher;
 mod native;
 mod node;
+mod parity;
 mod start_and_delete;
 mod wasm;

@@ -11,8 +11,8 @@ use std::{
 
 use containerd_shim::{
     api::{
-        CreateTaskRequest, CreateTaskResponse, DeleteRequest, DeleteResponse, KillRequest, Options, ShutdownRequest,
-        StartRequest, WaitRequest, WaitResponse,
+        ConnectRequest, CreateTaskRequest, CreateTaskResponse, DeleteRequest, DeleteResponse, KillRequest, Options,
+        ShutdownRequest, StartRequest, WaitRequest, WaitResponse,
     },
     protos::{
         api::{Empty, ForwardRequest},
@@ -237,6 +237,19 @@ impl Shim {
 
     pub(crate) async fn delete(&self, id: &str) -> ttrpc::Result<DeleteResponse> {
         self.client.delete(call_context(), &DeleteRequest { id: id.to_owned(), ..DeleteRequest::new() }).await
+    }
+
+    /// Folder of runc's state.
+    pub(crate) fn runc_root(&self) -> &Path {
+        &self.runc
+    }
+
+    /// Kills the shim, and waits until it is gone.
+    pub(crate) async fn die(self) {
+        let connected = self.client.connect(call_context(), &ConnectRequest::new()).await.unwrap();
+        let server = rustix::process::Pid::from_raw(connected.shim_pid.cast_signed()).unwrap();
+        rustix::process::kill_process(server, rustix::process::Signal::KILL).unwrap();
+        until("the server is gone", || std::os::unix::net::UnixStream::connect(self.socket()).is_err()).await;
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

@@ -1,0 +1,91 @@
+//! Calls of the kernel that no library wraps safely. The one file of the shim with `unsafe`.
+#![expect(unsafe_code, reason = "raw calls of the kernel, each with its reason below")]
+
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+use libc::{c_int, c_long, c_ulong, c_void};
+
+/// Makes `config.json`'s kinds of namespaces.
+pub(super) const NEW_MOUNT: c_int = libc::CLONE_NEWNS;
+pub(super) const NEW_PID: c_int = libc::CLONE_NEWPID;
+pub(super) const NEW_NETWORK: c_int = libc::CLONE_NEWNET;
+pub(super) const NEW_IPC: c_int = libc::CLONE_NEWIPC;
+pub(super) const NEW_UTS: c_int = libc::CLONE_NEWUTS;
+pub(super) const NEW_CGROUP: c_int = libc::CLONE_NEWCGROUP;
+
+/// `CLONE_INTO_CGROUP`, which is wider than the type of the other flags.
+const INTO_CGROUP: u64 = 0x2_0000_0000;
+/// `KEYCTL_JOIN_SESSION_KEYRING`.
+const JOIN_SESSION_KEYRING: c_int = 1;
+
+/// Who returns from [`fork`].
+pub(super) enum Forked {
+    /// The caller; the child's process id in the caller's namespace.
+    Parent(i32),
+    Child,
+}
+
+fn check(result: c_long) -> io::Result<c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Forks into new namespaces, and into a cgroup of version 2. The child's parent is this process's own parent, so that
+/// it is there that its exit is told.
+pub(super) fn fork(namespaces: c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
+    // Not named in full: its fields are integers, and libc may add some.
+    // SAFETY: all zeroes is a valid value of a struct of integers.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    // No exit signal: with CLONE_PARENT it is the one of this process.
+    args.flags = u64::from((namespaces | libc::CLONE_PARENT).cast_unsigned());
+    if let Some(cgroup) = cgroup {
+        args.flags |= INTO_CGROUP;
+        args.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
+    }
+    // SAFETY: as fork(2), since no stack and no CLONE_VM is given: the child has a copy of all memory. The launcher has
+    // one thread (see `launcher.rs`), so no lock is held by a thread that the child would lack.
+    match check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })? {
+        0 => Ok(Forked::Child),
+        pid => Ok(Forked::Parent(i32::try_from(pid).unwrap_or(0))),
+    }
+}
+
+/// Leaves the cgroup namespace for one whose root is the present cgroup.
+pub(super) fn unshare_cgroup_namespace() -> io::Result<()> {
+    // SAFETY: only CLONE_FILES and CLONE_FS of unshare(2) touch what Rust relies on.
+    check(unsafe { libc::unshare(NEW_CGROUP) }.into()).map(drop)
+}
+
+/// Gives the process a session keyring of its own, so that it sees none of containerd's.
+pub(super) fn new_session_keyring() -> io::Result<()> {
+    // SAFETY: a null name is an anonymous keyring; nothing is written.
+    let joined = check(unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<c_void>()) });
+    match joined {
+        // A kernel without keyrings has none to hide.
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
+        joined => joined.map(drop),
+    }
+}
+
+/// Installs a seccomp filter for this thread and what it becomes.
+pub(super) fn install_seccomp(filter: &[seccompiler::sock_filter], flags: c_ulong) -> io::Result<()> {
+    let len = u16::try_from(filter.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // The two types have the same layout, that of the kernel's; libc's has the pointer's type that its struct asks for.
+    let program = libc::sock_fprog { len, filter: filter.as_ptr().cast_mut().cast() };
+    // SAFETY: the kernel copies `len` instructions from the slice, which outlives the call, and writes nothing.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) }).map(drop)
+}
+
+/// Sees to it that no descriptor but the first three outlives the exec, whoever opened it.
+pub(super) fn close_on_exec() -> io::Result<()> {
+    // SAFETY: it marks descriptors and closes none.
+    check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
+}
+
+/// Sends any signal, real-time ones too, for which rustix has no safe name.
+pub(super) fn kill(pid: i32, signal: c_int) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::kill(pid, signal) }.into()).map(drop)
+}

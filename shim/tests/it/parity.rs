@@ -1,0 +1,301 @@
+//! The shim's own launcher against runc: the same bundle, started both ways, looks the same from /proc.
+//!
+//! What may differ is named here and nowhere else: ids; the number of seccomp filters (the launcher stacks two); and that
+//! the launcher makes the folder /sys/fs/cgroup read-only as the bundle asks, which runc 1.1 does only to those in it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use containerd_shim::api::{CreateTaskRequest, Options};
+use containerd_shim::util::convert_to_any;
+use serde_json::{Value, json};
+
+use crate::node::{Bundle, Node, Shim};
+
+/// A container of the kubelet's with volumes, limits, a user and the default seccomp profile.
+const VOLUMES: &str = include_str!("../../src/launch/testdata/plain.json");
+/// Recorded on the test cluster; only what the shim had added to them is taken out again.
+const PLAIN: &str = include_str!("bundles/plain-pod.json");
+const APP: &str = include_str!("bundles/actor-app.json");
+const READ_ONLY: &str = include_str!("bundles/read-only-root.json");
+const SECCOMP: &str = include_str!("bundles/default-seccomp.json");
+const ROOT: &str = include_str!("bundles/root-user.json");
+const WASM: &[u8] = b"\0asm\x01\0\0\0";
+
+/// Everything that /proc and the cgroups say of a process, by name.
+type Report = BTreeMap<String, String>;
+
+/// The recorded bundle on this node: sources exist, and the namespaces to be joined are those of `sandbox`.
+fn here(recorded: &str, node: &Node, sandbox: u32, id: &str) -> Value {
+    let mut config: Value = serde_json::from_str(recorded).unwrap();
+    for mount in config["mounts"].as_array_mut().unwrap() {
+        let (destination, is_bind) = (mount["destination"].as_str().unwrap().to_owned(), mount["type"] == "bind");
+        if is_bind {
+            mount["source"] = source(node, &destination).to_str().unwrap().into();
+        }
+    }
+    for namespace in config["linux"]["namespaces"].as_array_mut().unwrap() {
+        if let Some(path) = namespace["path"].as_str() {
+            let kind = Path::new(path).file_name().unwrap().to_str().unwrap().to_owned();
+            namespace["path"] = format!("/proc/{sandbox}/ns/{kind}").into();
+        }
+    }
+    config["linux"]["cgroupsPath"] = format!("/perigee-it/{}/{id}", node.path().file_name().unwrap().display()).into();
+    config["process"]["env"].as_array_mut().unwrap().push("STAY=1".into());
+    config
+}
+
+/// A folder or a file on the node that is mounted at `destination`; the same for every container.
+fn source(node: &Node, destination: &str) -> PathBuf {
+    let path = node.path().join("volumes").join(destination.trim_start_matches('/').replace('/', "-"));
+    let is_file = ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/one.conf", "/dev/termination-log"];
+    if is_file.contains(&destination) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+    } else {
+        fs::create_dir_all(&path).unwrap();
+    }
+    path
+}
+
+/// `NoNewKeyring` is an option that only runc understands.
+fn request(shim: &Shim, bundle: &Bundle, by_runc: bool) -> CreateTaskRequest {
+    let mut request = shim.request(bundle);
+    if by_runc {
+        let root = shim.runc_root().to_str().unwrap().to_owned();
+        let options = Options { root, no_new_keyring: true, ..Options::default() };
+        request.options = Some(convert_to_any(Box::new(options)).unwrap()).into();
+    }
+    request
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path.as_ref()).unwrap_or_else(|error| format!("{error}"))
+}
+
+fn report(pid: u32, bundle: &Bundle) -> Report {
+    let proc = PathBuf::from(format!("/proc/{pid}"));
+    let plain = |text: String| text.replace(&bundle.id, "ID").replace(&pid.to_string(), "PID");
+    let mut report = Report::new();
+    let mut add = |name: String, value: String| drop(report.insert(name, plain(value)));
+    for line in read(proc.join("status")).lines() {
+        let (name, value) = line.split_once(':').unwrap();
+        let counted =
+            ["Vm", "Rss", "Threads", "Pid", "PPid", "Tgid", "Ngid", "Hugetlb", "NS", "Sig", "nonvoluntary", "voluntary", "State"];
+        // Two filters where runc has one; and which processor it happened to run on.
+        let own = ["Seccomp_filters", "SigQ", "FDSize", "CoreDumping", "THP_enabled", "untag_mask", "x86_Thread_features"];
+        if !counted.iter().any(|prefix| name.starts_with(prefix)) && !own.contains(&name) {
+            add(format!("status {name}"), value.trim().to_owned());
+        }
+        if matches!(name, "SigBlk" | "SigIgn" | "SigCgt") {
+            add(format!("status {name}"), value.trim().to_owned());
+        }
+        if name == "NSpid" {
+            add("depth of pid namespaces".to_owned(), value.split_whitespace().count().to_string());
+        }
+    }
+    for line in read(proc.join("mountinfo")).lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let end = fields.iter().position(|field| *field == "-").unwrap();
+        let tags: Vec<&str> = fields[6..end].iter().map(|tag| tag.split(':').next().unwrap()).collect();
+        let text = format!("{} {} {} {}", fields[3], fields[5], tags.join(" "), fields[end + 1..].join(" "));
+        let text = if fields[4] == "/sys/fs/cgroup" { text.replacen(" ro,", " rw,", 1) } else { text };
+        let mut name = format!("mount {}", fields[4]);
+        while report_has(&report, &name) {
+            name.push('+');
+        }
+        report.insert(name, plain(text));
+    }
+    let mut add = |name: String, value: String| drop(report.insert(name, plain(value)));
+    for file in ["limits", "oom_score_adj", "cgroup", "loginuid"] {
+        add(file.to_owned(), read(proc.join(file)));
+    }
+    let mut env: Vec<String> = read(proc.join("environ")).split('\0').map(str::to_owned).collect();
+    env.sort();
+    add("environ".to_owned(), env.join(" "));
+    add("cmdline".to_owned(), read(proc.join("cmdline")).replace('\0', " "));
+    for link in ["cwd", "root", "exe", "fd/0"] {
+        add(link.to_owned(), fs::read_link(proc.join(link)).unwrap().display().to_string());
+    }
+    for entry in fs::read_dir(proc.join("ns")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{name}")).ok();
+        let is_hosts = of(&pid.to_string()) == of("self");
+        add(format!("ns {name}"), if is_hosts { "the host's" } else { "another" }.to_owned());
+    }
+    for folder in ["", "dev", "scratch", "proc", "etc", "srv/made"] {
+        let stat =
+            fs::metadata(proc.join("root").join(folder)).map(|stat| format!("{:o} {}", stat.permissions().mode(), stat.uid()));
+        add(format!("folder /{folder}"), format!("{:?}", stat.map_err(|error| error.kind())));
+    }
+    let dev = proc.join("root/dev");
+    for entry in fs::read_dir(&dev).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let stat = fs::symlink_metadata(dev.join(&name)).unwrap();
+        let kind = stat.file_type();
+        let device = if kind.is_char_device() || kind.is_block_device() { stat.rdev() } else { 0 };
+        let target = fs::read_link(dev.join(&name)).unwrap_or_default();
+        let text = format!("{:o} {}:{} {device} {}", stat.permissions().mode(), stat.uid(), stat.gid(), target.display());
+        add(format!("dev {name}"), text);
+    }
+    let session = read(proc.join("stat"));
+    let fields: Vec<&str> = session.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    add("leads its session and group".to_owned(), (fields[2] == fields[3]).to_string());
+    for line in read(proc.join("cgroup")).lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next().unwrap(), parts.next().unwrap());
+        let folder = Path::new("/sys/fs/cgroup").join(controllers.trim_start_matches("name=")).join(path.trim_start_matches('/'));
+        for file in [
+            "devices.list",
+            "memory.limit_in_bytes",
+            "memory.memsw.limit_in_bytes",
+            "memory.soft_limit_in_bytes",
+            "memory.swappiness",
+            "cpu.shares",
+            "cpu.cfs_quota_us",
+            "cpu.cfs_period_us",
+            "pids.max",
+            "cpuset.cpus",
+            "cpuset.mems",
+            "freezer.state",
+        ] {
+            if !controllers.is_empty() && folder.join(file).exists() {
+                let mut lines: Vec<String> = read(folder.join(file)).lines().map(str::to_owned).collect();
+                lines.sort();
+                add(format!("cgroup {file}"), lines.join("; "));
+            }
+        }
+    }
+    report
+}
+
+fn report_has(report: &Report, name: &str) -> bool {
+    report.contains_key(name)
+}
+
+type Change = fn(&mut Value);
+
+/// Recorded bundles, and what the kubelet and containerd make of further fields of a pod.
+const CASES: [(&str, &str, Change); 16] = [
+    ("plain-pod", PLAIN, |_| {}),
+    ("actor-app", APP, |_| {}),
+    ("read-only-root", READ_ONLY, |_| {}),
+    ("default-seccomp", SECCOMP, |_| {}),
+    ("root-user-recorded", ROOT, |_| {}),
+    ("volumes", VOLUMES, |_| {}),
+    ("root-user", VOLUMES, |config| {
+        config["process"]["user"] = json!({ "uid": 0, "gid": 0 });
+        config["root"]["readonly"] = false.into();
+        config["process"]["noNewPrivileges"] = false.into();
+        let names = ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT"];
+        for set in ["bounding", "effective", "permitted"] {
+            config["process"]["capabilities"][set] = json!(names);
+        }
+    }),
+    ("run-as-user", VOLUMES, |config| {
+        config["process"]["user"] = json!({ "uid": 1234, "gid": 99, "additionalGids": [99, 2000, 3000], "umask": 63 });
+        config["process"]["noNewPrivileges"] = false.into();
+        config["process"]["cwd"] = "/srv/made".into();
+    }),
+    ("ambient", VOLUMES, |config| {
+        for set in ["bounding", "effective", "permitted", "inheritable", "ambient"] {
+            config["process"]["capabilities"][set] = json!(["CAP_NET_BIND_SERVICE", "CAP_NET_RAW"]);
+        }
+    }),
+    ("seccomp-unconfined", VOLUMES, |config| drop(config["linux"].as_object_mut().unwrap().remove("seccomp"))),
+    ("host-network", VOLUMES, |config| {
+        config["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "network");
+    }),
+    ("host-pid", VOLUMES, |config| {
+        config["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "pid");
+    }),
+    ("limits", VOLUMES, |config| {
+        config["process"]["oomScoreAdj"] = 998.into();
+        config["process"]["rlimits"] =
+            json!([{ "type": "RLIMIT_NOFILE", "soft": 512, "hard": 1024 }, { "type": "RLIMIT_CORE", "soft": 0, "hard": 0 }]);
+        config["linux"]["resources"]["pids"] = json!({ "limit": 77 });
+        config["linux"]["resources"]["cpu"]["cpus"] = "0".into();
+        config["linux"]["resources"]["memory"] = json!({ "limit": 268435456, "reservation": 134217728 });
+    }),
+    ("many-volumes", VOLUMES, |config| {
+        let sources: Vec<Value> =
+            config["mounts"].as_array().unwrap().iter().filter(|mount| mount["destination"] == "/data").cloned().collect();
+        for number in 0..24 {
+            let mut mount = sources[0].clone();
+            mount["destination"] = format!("/volumes/{}/v{number}", number % 5).into();
+            mount["options"] =
+                if number % 2 == 0 { json!(["rbind", "rprivate", "ro"]) } else { json!(["rbind", "rslave", "rw"]) };
+            config["mounts"].as_array_mut().unwrap().push(mount);
+        }
+        config["mounts"].as_array_mut().unwrap().push(json!({
+            "destination": "/scratch", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "size=1024k", "ro"],
+        }));
+    }),
+    ("privileged-devices", VOLUMES, |config| {
+        config["linux"]["resources"]["devices"] =
+            json!([{ "allow": false, "access": "rwm" }, { "allow": true, "access": "rwm" }]);
+        config["linux"]["devices"] =
+            json!([{ "path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 438, "uid": 5, "gid": 6 }]);
+        config["linux"]["maskedPaths"] = json!([]);
+        config["linux"]["readonlyPaths"] = json!([]);
+    }),
+    ("cgroup-namespace", VOLUMES, |config| {
+        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "cgroup" }));
+        config["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "uts");
+        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "uts" }));
+        config["hostname"] = "own-name".into();
+    }),
+];
+
+#[tokio::test]
+async fn the_launcher_and_runc_make_the_same_container() {
+    let node = Node::new().await;
+    let sandbox = node.bundle("pod", &["/hello", "sleep"], |config, _| {
+        config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "network" }));
+    });
+    let shim = node.start(&sandbox).await;
+    let pause = shim.create(&sandbox).await.unwrap().pid;
+    shim.run("pod").await;
+    let mut differences = Vec::new();
+    for (name, recorded, change) in CASES {
+        let mut reports = Vec::new();
+        for by_runc in [false, true] {
+            let id = format!("{name}-{}", if by_runc { "runc" } else { "own" });
+            let bundle = node.bundle(&id, &[], |config, rootfs| {
+                *config = here(recorded, &node, pause, &id);
+                change(config);
+                fs::create_dir_all(rootfs.join("etc")).unwrap();
+                fs::create_dir_all(rootfs.join("scratch")).unwrap();
+                fs::set_permissions(rootfs.join("scratch"), fs::Permissions::from_mode(0o751)).unwrap();
+                fs::write(rootfs.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nu:x:1000:0::/home/u:/bin/sh\n").unwrap();
+                fs::write(rootfs.join("app.wasm"), WASM).unwrap();
+            });
+            let _out = (bundle.hold("stdout"), bundle.hold("stderr"));
+            let created = shim.client.create(crate::node::call_context(), &request(&shim, &bundle, by_runc)).await;
+            let pid = created.unwrap_or_else(|error| panic!("{id}: {error:?}")).pid;
+            assert_eq!(bundle.path.join("perigee-launcher").exists(), !by_runc, "{id}");
+            shim.run(&id).await;
+            bundle.expect("stdout", "written").await;
+            reports.push(report(pid, &bundle));
+            shim.kill(&id, 9).await.unwrap();
+            assert_eq!(shim.wait(&id).await.exit_status, 137);
+            shim.delete(&id).await.unwrap();
+        }
+        let names: std::collections::BTreeSet<&String> = reports.iter().flat_map(BTreeMap::keys).collect();
+        for field in names {
+            let [own, runc] = [0, 1].map(|index: usize| reports[index].get(field));
+            if own != runc {
+                differences.push(format!("{name}: {field}\n   own {own:?}\n  runc {runc:?}"));
+            }
+        }
+    }
+    shim.kill("pod", 9).await.unwrap();
+    shim.wait("pod").await;
+    shim.delete("pod").await.unwrap();
+    shim.end().await;
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+}
