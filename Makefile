@@ -2,7 +2,7 @@
 BIN := $(or $(CARGO_TARGET_DIR),target)/$(shell rustc --print host-tuple)/release
 CARGO := cargo --locked
 
-.PHONY: help build guests run demo demo-down setup test test-unit test-cluster lint fmt bench gen check-gen clean
+.PHONY: help build guests run demo demo-down setup test test-unit test-cluster lint fmt bench soak gen check-gen clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -51,10 +51,16 @@ fmt: ## format the code
 bench: build guests ## the actor benchmarks, as a table
 	$(BIN)/xtask bench --perigee $(BIN)/perigee
 
+soak: ## the actor core under random load for 10 minutes
+	cargo xtask soak --minutes 10
+
 gen: build ## write the generated files
 	$(BIN)/xtask gen --operator $(BIN)/perigee-operator
 
-check-gen: build ## fail when a generated file is out of date
+check-soak: ## the actor core under random load for 10 minutes
+	cargo xtask soak --minutes 10
+
+gen: build ## fail when a generated file is out of date
 	$(BIN)/xtask check-gen --operator $(BIN)/perigee-operator
 
 clean: ## remove what was built here (not the cache of the cluster's programs)

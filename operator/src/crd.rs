@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
-use perigee_spec::ActorClass;
+use perigee_spec::{ActorClass, Strategy};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,10 @@ pub struct ActorAppSpec {
     pub replicas: Option<i32>,
     /// Classes of actors: what may run, with what, and how it is restarted.
     pub actors: Vec<ActorClass>,
+    /// Which declared actors are started again with one that is: OneForOne (it alone), RestForOne (and those declared
+    /// after it) or OneForAll.
+    #[serde(default)]
+    pub strategy: Strategy,
     /// Ports that the app listens on. A Service of the app's name is made when there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<AppPort>,

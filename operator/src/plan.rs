@@ -81,7 +81,7 @@ impl Refusal {
 pub(crate) fn plan(object: &ActorApp) -> Result<AppPlan, Refusal> {
     let spec = &object.spec;
     let name = object.name_any();
-    let app = AppSpec::new(&name, spec.actors.clone(), "spec.actors")?;
+    let app = AppSpec::new(&name, spec.actors.clone(), "spec.actors")?.with_strategy(spec.strategy);
     let annotation = annotation::encode(&app)?;
     let resources = resources(&app, spec.resources.as_ref())?;
     let pod_template = spec.pod_template.clone().unwrap_or_default();

@@ -9,7 +9,10 @@
 //! spawn = prepare (id, quota) -> the ABI builds the body -> launch (table, link, task)
 //! ```
 
+mod account;
+mod end;
 mod exit;
+mod gate;
 mod handle;
 mod id;
 mod link;
@@ -19,14 +22,19 @@ mod quota;
 mod receive;
 mod registry;
 mod send;
+mod stop;
+mod sync;
 mod system;
 mod table;
 mod task;
 mod timer;
 
-pub use exit::ExitReason;
+pub use exit::{Ended, ExitReason};
+pub(crate) use gate::Pause;
 pub use handle::{Actor, ActorLimits};
 pub use id::ActorId;
+pub use link::LinkError;
+pub(crate) use message::RESOURCE_BYTES;
 pub use message::{Envelope, Message, Resource};
 pub use quota::{Quota, QuotaExceeded};
 pub use receive::Filter;

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use perigee_spec::AppSpec;
-use tokio::task::JoinSet;
 
-use crate::actor::ExitReason;
+use crate::class::Class;
 use crate::node::Node;
-use crate::supervisor::{Cause, Ended, supervise};
+use crate::supervisor::{Cause, Ended, Supervisor};
 
-/// How long a stopping app may finish what it has begun. Kubernetes kills after 30 s unless told otherwise.
+/// How long a stopping app may finish what it has begun, where nobody says. Kubernetes kills after 30 s unless told otherwise.
 pub const GRACE: Duration = Duration::from_secs(20);
-/// How often a stopping app looks whether its connections are finished.
+/// How often a stopping app looks whether all is finished.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// Exit code of an app that was stopped before it ended by itself: 128 + SIGTERM.
 const STOPPED: u8 = 143;
@@ -58,87 +57,67 @@ impl App {
     /// Runs it until its last declared actor has ended for good, one of them exceeds its restart intensity, or `stop`
     /// completes; then ends whatever still lives.
     pub async fn run(self, stop: impl Future<Output = ()>, grace: Duration) -> AppExit {
-        let mut roots = self.start();
-        let mut exit = AppExit { code: 0, message: None };
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            tokio::select! {
-                ended = roots.join_next() => match ended {
-                    None => break,
-                    Some(Ok(ended)) => if let Some(last) = judge(&ended, &mut exit) {
-                        exit = last;
-                        break;
-                    },
-                    Some(Err(error)) => {
-                        exit = AppExit { code: 70, message: Some(format!("a supervisor ended by a defect of Perigee: {error}")) };
-                        break;
-                    }
-                },
-                () = &mut stop => {
-                    exit = self.drain(&mut roots, grace, exit).await;
-                    break;
-                }
-            }
-        }
-        // From here on an end calls for no restart.
+        let mut supervisor = Supervisor::new(Arc::clone(&self.node), self.spec.strategy(), self.declared());
+        let exit = tokio::select! {
+            cause = supervisor.run() => judge(cause),
+            () = stop => self.drain(&mut supervisor, grace).await,
+        };
         self.node.drain();
         self.node.system.kill_all().await;
         exit
     }
 
-    fn start(&self) -> JoinSet<Ended> {
-        let mut roots = JoinSet::new();
-        for spec in self.spec.actors() {
-            let Some(class) = self.node.classes.get(spec.name.as_str()) else { continue };
-            for _ in 0..spec.instances {
-                roots.spawn(supervise(Arc::clone(&self.node), Arc::clone(class)));
-            }
-        }
-        roots
+    /// The class of each declared actor, in the order of starting.
+    fn declared(&self) -> Vec<Arc<Class>> {
+        let classes = self.spec.actors().iter().filter_map(|spec| {
+            let class = self.node.classes.get(spec.name.as_str())?;
+            Some(std::iter::repeat_n(Arc::clone(class), usize::try_from(spec.instances).unwrap_or(usize::MAX)))
+        });
+        classes.flatten().collect()
     }
 
-    /// Listeners close, connections finish; then the rest is killed.
-    async fn drain(&self, roots: &mut JoinSet<Ended>, grace: Duration, mut exit: AppExit) -> AppExit {
-        tracing::info!("stopping: no new connections, {} to finish", self.node.open_connections());
+    /// Listeners close, who asked for it is told, and what was begun is finished; then the rest is killed.
+    async fn drain(&self, supervisor: &mut Supervisor, grace: Duration) -> AppExit {
         self.node.drain();
+        let told = self.node.system.tell_of_stop();
+        tracing::info!("stopping: {} connections and {told} actors to finish", self.node.open_connections());
         let finished = async {
-            while self.node.open_connections() > 0 {
+            while self.node.open_connections() > 0 || self.node.system.is_finishing() {
                 tokio::time::sleep(DRAIN_LOOK).await;
             }
         };
         if tokio::time::timeout(grace, finished).await.is_err() {
             tracing::warn!(
-                "{} connections are not finished after {} s, killing their actors",
-                self.node.open_connections(),
-                grace.as_secs()
+                "not all is finished after {} s: {} connections are open",
+                grace.as_secs(),
+                self.node.open_connections()
             );
         }
         // One that saw its listener close may be on its way out.
-        tokio::time::sleep(DRAIN_LOOK).await;
-        while let Some(ended) = roots.try_join_next() {
-            if let Ok(ended) = ended {
-                judge(&ended, &mut exit);
-            }
+        match tokio::time::timeout(DRAIN_LOOK, supervisor.wind_down()).await {
+            Ok(failed) => judge(Cause::Done(failed)),
+            Err(_) => AppExit { code: STOPPED, message: None },
         }
-        if roots.is_empty() { exit } else { AppExit { code: STOPPED, message: None } }
     }
 }
 
-/// What the end of a declared actor means: `Some` is the end of the app; else `exit` keeps the first failure.
-fn judge(ended: &Ended, exit: &mut AppExit) -> Option<AppExit> {
-    let class = &ended.class;
-    let actor = ended.id.map_or_else(String::new, |id| format!("actor {id} "));
-    match &ended.cause {
-        Cause::NotStarted(error) => Some(AppExit { code: NOT_STARTED, message: Some(error.to_string()) }),
-        Cause::GaveUp { reason, restarts, window } => {
-            let message = format!("{actor}(class {class}) {reason}; its {restarts} restarts within {window} are used up");
-            Some(AppExit { code: reason.code().max(1), message: Some(message) })
-        }
-        Cause::Done(reason) => {
-            if exit.code == 0 && !matches!(**reason, ExitReason::Normal) {
-                *exit = AppExit { code: reason.code(), message: Some(format!("{actor}(class {class}) {reason}")) };
-            }
-            None
+/// What the end of its supervision means for the process.
+fn judge(cause: Cause) -> AppExit {
+    match cause {
+        Cause::NotStarted(error) => AppExit { code: NOT_STARTED, message: Some(error.to_string()) },
+        Cause::Done(None) => AppExit { code: 0, message: None },
+        Cause::Done(Some(ended)) => AppExit { code: ended.exit.reason.code(), message: Some(describe(&ended, "")) },
+        Cause::GaveUp(ended) => {
+            let restart = &ended.class.spec.restart;
+            let used = format!("; its {} restarts within {} are used up", restart.max_restarts, restart.window);
+            AppExit { code: ended.exit.reason.code().max(1), message: Some(describe(&ended, &used)) }
         }
     }
+}
+
+/// Actor, class, reason, and the line that it left.
+fn describe(ended: &Ended, more: &str) -> String {
+    let Ended { class, exit } = ended;
+    let words = exit.last_words.as_ref().map(|words| format!("; its last words: {words}")).unwrap_or_default();
+    format!("actor {} (class {}) {}{more}{words}", exit.id, class.name, exit.reason)
 }

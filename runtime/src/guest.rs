@@ -8,6 +8,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use crate::actor::Actor;
 use crate::class::Class;
 use crate::engine::MemoryAccount;
+use crate::host::last_words::LastWords;
 use crate::host::net::Sockets;
 use crate::host::scratch::Scratch;
 use crate::host::table::Table;
@@ -27,6 +28,8 @@ pub(crate) struct Guest {
     /// Errors that host functions returned, as texts.
     pub(crate) errors: Table<String>,
     pub(crate) sockets: Sockets,
+    /// The end of what it wrote to standard error; made with `wasi`.
+    last_words: Option<LastWords>,
 }
 
 impl Guest {
@@ -41,11 +44,20 @@ impl Guest {
             wasi: None,
             errors: Table::default(),
             sockets: Sockets::default(),
+            last_words: None,
         }
     }
 
     pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {
-        let (class, node) = (&self.class, &self.node);
-        self.wasi.get_or_insert_with(|| Box::new(crate::host::wasi::context(class, node)))
+        let (class, node, words) = (&self.class, &self.node, &mut self.last_words);
+        self.wasi.get_or_insert_with(|| {
+            let words = words.get_or_insert_default();
+            Box::new(crate::host::wasi::context(class, node, words))
+        })
+    }
+
+    /// The line that says why it ended, if it wrote one.
+    pub(crate) fn last_words(&self) -> Option<Arc<str>> {
+        self.last_words.as_ref()?.line()
     }
 }

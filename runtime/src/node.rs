@@ -52,10 +52,6 @@ impl Node {
         self.draining.cancel();
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
-    }
-
     /// Number of connections that are open.
     #[must_use]
     pub fn open_connections(&self) -> usize {

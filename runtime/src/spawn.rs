@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use wasmtime::{Instance, PoolConcurrencyLimitError, Store, Val};
 use wasmtime_wasi::I32Exit;
 
-use crate::actor::{Actor, ActorId, Exit, ExitReason, Prepare, Quota, QuotaExceeded};
+use crate::actor::{Actor, ActorId, Ended, Exit, ExitReason, LinkError, Prepare, Quota, QuotaExceeded};
 use crate::class::Class;
 use crate::guest::Guest;
 use crate::node::Node;
@@ -48,6 +48,14 @@ pub enum SpawnError {
         wanted: perigee_spec::MemoryBytes,
         /// Its limit.
         limit: perigee_spec::MemoryBytes,
+    },
+    /// Its spawner has no memory for the link to it.
+    #[error("the class {class:?} was not spawned: {source}")]
+    Link {
+        /// What was to be spawned.
+        class: Arc<str>,
+        /// Who would have to pay for it.
+        source: LinkError,
     },
     /// The process has no room for more actors.
     #[error("the class {class:?} was not spawned: this process has no room for more actors ({reason})")]
@@ -106,7 +114,7 @@ impl Node {
         entry: Entry<'_>,
         spawner: Spawner<'_>,
     ) -> Result<(ActorId, oneshot::Receiver<Exit>), SpawnError> {
-        let (quota, counts_in, link) = match &spawner {
+        let (quota, counts_in, above) = match &spawner {
             Spawner::Supervisor => (Quota::new(class.spec.limits.actors, None), None, None),
             Spawner::Actor { actor, class: own, link } => {
                 let above = Arc::clone(actor.quota());
@@ -116,7 +124,7 @@ impl Node {
                 } else {
                     Quota::new(class.spec.limits.actors, Some(Arc::clone(&above)))
                 };
-                (quota, Some(above), link.map(|tag| (*actor, tag)))
+                (quota, Some(above), Some((*actor, *link)))
             }
         };
         let prepare = Prepare { class: Arc::clone(&class.name), limits: class.limits(), quota, counts_in };
@@ -128,7 +136,11 @@ impl Node {
             Err(error) => return Err(not_instantiated(class, &store, &error)),
         };
         let body = self.engine.preempt(run(store, instance, entry.function.to_owned(), entry.params.to_vec()));
-        Ok((actor.id(), self.system.launch(&actor, link, body)))
+        let (spawner, link) = above.map_or((None, None), |(spawner, link)| (Some(spawner), link));
+        match self.system.launch(&actor, spawner, link, body) {
+            Ok(exit) => Ok((actor.id(), exit)),
+            Err(source) => Err(SpawnError::Link { class: Arc::clone(&class.name), source }),
+        }
     }
 }
 
@@ -145,13 +157,13 @@ fn not_instantiated(class: &Class, store: &Store<Guest>, error: &wasmtime::Error
     }
 }
 
-async fn run(mut store: Store<Guest>, instance: Instance, function: String, params: Vec<Val>) -> ExitReason {
+async fn run(mut store: Store<Guest>, instance: Instance, function: String, params: Vec<Val>) -> Ended {
     let Some(entry) = instance.get_func(&mut store, &function) else {
-        return ExitReason::Trap(format!("the module exports no function {function:?}"));
+        return ExitReason::Trap(format!("the module exports no function {function:?}")).into();
     };
     match entry.call_async(&mut store, &params, &mut []).await {
-        Ok(()) => ExitReason::Normal,
-        Err(error) => reason(&store, &error),
+        Ok(()) => ExitReason::Normal.into(),
+        Err(error) => Ended { reason: reason(&store, &error), last_words: store.data().last_words() },
     }
 }
 
@@ -160,8 +172,9 @@ fn reason(store: &Store<Guest>, error: &wasmtime::Error) -> ExitReason {
         return if exit.0 == 0 { ExitReason::Normal } else { ExitReason::Exited(exit.0) };
     }
     let guest = store.data();
-    // Guests give up in their own way when they get no memory: most abort, which is a trap.
-    if let Some(wanted) = guest.memory_account.refused() {
+    // A guest that gives up for want of memory aborts, which is this trap; any other has another cause.
+    let aborted = matches!(error.downcast_ref(), Some(wasmtime::Trap::UnreachableCodeReached));
+    if let Some(wanted) = guest.memory_account.refused().filter(|_| aborted) {
         return ExitReason::OutOfMemory { limit: guest.actor.limits().memory, wanted };
     }
     ExitReason::Trap(crate::engine::trap_text(error))

@@ -141,7 +141,7 @@ fn with_modules(app: &AppSpec, module: impl Fn(Option<&str>) -> Result<String, M
         class.module = Some(found);
     }
     let checked: Result<AppSpec, SpecError> = AppSpec::new(app.name(), classes, &format!("{}.actors", annotation::KEY));
-    Ok(checked.map_err(LaunchError::from)?)
+    Ok(checked.map_err(LaunchError::from)?.with_strategy(app.strategy()))
 }
 
 fn in_image(files: &Files, name: Option<&str>) -> Result<String, ModuleError> {

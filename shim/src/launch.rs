@@ -270,8 +270,13 @@ pub(crate) fn rewrite(
         Modules::Image => "/",
         Modules::Artifact => MODULES,
     };
+    let grace = config.get("annotations").and_then(|annotations| annotations.get(annotation::GRACE_KEY));
+    let grace = grace.and_then(Value::as_str).and_then(|text| text.parse::<u32>().ok());
     let process = config.get_mut("process").and_then(Value::as_object_mut).ok_or(LaunchError::Missing("process"))?;
-    process.insert("args".to_owned(), json!([WORKER, "worker", "--app", APP, "--modules", directory]));
+    let mut args: Vec<String> = [WORKER, "worker", "--app", APP, "--modules", directory].map(str::to_owned).into();
+    // What is no number of seconds is the author's mistake; the worker's own grace period holds then.
+    args.extend(grace.into_iter().flat_map(|seconds| ["--grace".to_owned(), seconds.to_string()]));
+    process.insert("args".to_owned(), json!(args));
     // Windows only, and it would win over `args`.
     process.remove("commandLine");
     let mounts = config.as_object_mut().ok_or(LaunchError::Missing("the object"))?.entry("mounts").or_insert_with(|| json!([]));

@@ -5,10 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActorClass, AppSpec, SpecError};
+use crate::{ActorClass, AppSpec, SpecError, Strategy};
 
 /// The annotation's key.
 pub const KEY: &str = "perigee.dev/app";
+/// The annotation with the seconds that the worker gives its actors to finish after SIGTERM, before the kubelet kills it.
+/// The operator writes it; the author of a plain pod may.
+pub const GRACE_KEY: &str = "perigee.dev/grace-seconds";
 /// The form that this code writes and reads.
 pub const VERSION: u64 = 1;
 /// Most bytes of the annotation's value: half of what the API server lets all annotations of an object take together
@@ -21,6 +24,8 @@ struct Wire {
     version: u64,
     name: String,
     actors: Vec<ActorClass>,
+    #[serde(default, skip_serializing_if = "Strategy::is_default")]
+    strategy: Strategy,
 }
 
 /// Writes an app as the annotation's value.
@@ -28,7 +33,7 @@ struct Wire {
 /// # Errors
 /// [`SpecError::AnnotationSize`] when it is larger than [`CAP`].
 pub fn encode(app: &AppSpec) -> Result<String, SpecError> {
-    let wire = Wire { version: VERSION, name: app.name().to_owned(), actors: app.actors().to_vec() };
+    let wire = Wire { version: VERSION, name: app.name().to_owned(), actors: app.actors().to_vec(), strategy: app.strategy() };
     let text = serde_json::to_string(&wire).expect("strings and numbers always serialize");
     check_size(&text)?;
     Ok(text)
@@ -44,7 +49,7 @@ pub fn decode(text: &str) -> Result<AppSpec, SpecError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let wire: Wire = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| SpecError::at(KEY, &error))?;
     deserializer.end().map_err(|error| SpecError::field(KEY, error))?;
-    AppSpec::new(wire.name, wire.actors, &format!("{KEY}.actors"))
+    Ok(AppSpec::new(wire.name, wire.actors, &format!("{KEY}.actors"))?.with_strategy(wire.strategy))
 }
 
 fn check_size(text: &str) -> Result<(), SpecError> {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::{EnvVar, Limits, Permissions, Restart, SpecError};
+use crate::{EnvVar, Limits, Permissions, Restart, SpecError, Strategy};
 
 /// The function that a command module exports.
 pub const DEFAULT_ENTRYPOINT: &str = "_start";
@@ -18,6 +18,7 @@ const MAX_INSTANCES: u32 = 10_000;
 pub struct AppSpec {
     name: String,
     actors: Vec<ActorClass>,
+    strategy: Strategy,
 }
 
 impl AppSpec {
@@ -26,7 +27,7 @@ impl AppSpec {
     /// # Errors
     /// The first rule that is broken, with a path below `actors_path` (such as `spec.actors`).
     pub fn new(name: impl Into<String>, actors: Vec<ActorClass>, actors_path: &str) -> Result<Self, SpecError> {
-        let app = Self { name: name.into(), actors };
+        let app = Self { name: name.into(), actors, strategy: Strategy::default() };
         app.validate(actors_path)?;
         Ok(app)
     }
@@ -41,6 +42,18 @@ impl AppSpec {
     #[must_use]
     pub fn actors(&self) -> &[ActorClass] {
         &self.actors
+    }
+
+    /// The same app with a strategy.
+    #[must_use]
+    pub fn with_strategy(self, strategy: Strategy) -> Self {
+        Self { strategy, ..self }
+    }
+
+    /// Which declared actors are started again with one that is.
+    #[must_use]
+    pub fn strategy(&self) -> Strategy {
+        self.strategy
     }
 
     /// The class of that name.
@@ -153,6 +166,13 @@ impl ActorClass {
         }
         if let Some(index) = self.args.iter().position(|arg| arg.contains('\0')) {
             return Err(SpecError::field(format!("{path}.args[{index}]"), "an argument has no NUL byte"));
+        }
+        if self.restart.backoff.0 > self.restart.max_backoff.0 {
+            let restart = &self.restart;
+            return Err(SpecError::field(
+                format!("{path}.restart.maxBackoff"),
+                format_args!("{} is less than backoff, which is {}: write that or more", restart.max_backoff, restart.backoff),
+            ));
         }
         self.limits.validate(&format!("{path}.limits"))?;
         let mut names = HashSet::new();

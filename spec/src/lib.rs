@@ -27,7 +27,7 @@ pub use limits::{ActorCount, Limits, MAX_MEMORY};
 pub use manifest::Manifest;
 pub use permissions::{ConnectHost, ConnectRule, Folder, ListenRule, Network, Permissions, Port};
 pub use quantity::MemoryBytes;
-pub use restart::{Restart, RestartPolicy, Window};
+pub use restart::{Restart, RestartPolicy, Strategy, Window};
 
 /// API group of the resource.
 pub const GROUP: &str = "perigee.dev";

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActorClass, AppSpec, GROUP, KIND, SpecError, VERSION};
+use crate::{ActorClass, AppSpec, GROUP, KIND, SpecError, Strategy, VERSION};
 
 /// An `ActorApp`, strict: an unknown key is an error, so that a misspelt permission is never silently denied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub struct ManifestSpec {
     pub replicas: Option<u32>,
     /// Classes of actors.
     pub actors: Vec<ActorClass>,
+    /// Which declared actors are started again with one that is.
+    #[serde(default, skip_serializing_if = "Strategy::is_default")]
+    pub strategy: Strategy,
     /// Ports of the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<serde_json::Value>,
@@ -92,7 +95,8 @@ impl Manifest {
     /// # Errors
     /// The first rule that it breaks.
     pub fn app(&self) -> Result<AppSpec, SpecError> {
-        AppSpec::new(&self.metadata.name, self.spec.actors.clone(), "spec.actors")
+        let app = AppSpec::new(&self.metadata.name, self.spec.actors.clone(), "spec.actors")?;
+        Ok(app.with_strategy(self.spec.strategy))
     }
 }
 

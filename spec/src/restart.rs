@@ -20,6 +20,25 @@ pub enum RestartPolicy {
     Temporary,
 }
 
+/// Which declared actors are started again with one that is: Erlang's strategies of a supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Strategy {
+    /// That one alone.
+    #[default]
+    OneForOne,
+    /// That one, and those that were started after it: for chains in which each needs the ones before.
+    RestForOne,
+    /// All of the app: for actors that make no sense without each other.
+    OneForAll,
+}
+
+impl Strategy {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Restart policy and intensity of one class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -29,13 +48,36 @@ pub struct Restart {
     pub policy: RestartPolicy,
     /// Restarts within `window` that are allowed; one more ends the app.
     pub max_restarts: u32,
-    /// The time over which restarts are counted, such as 10s.
+    /// The time over which restarts are counted, such as 10s. Who ran that long starts again without having to wait more.
     pub window: Window,
+    /// The wait before the first restart; it doubles with each further one.
+    #[serde(skip_serializing_if = "is_default_backoff")]
+    pub backoff: Window,
+    /// The longest that it gets.
+    #[serde(skip_serializing_if = "is_default_max_backoff")]
+    pub max_backoff: Window,
+}
+
+/// Long enough for what was in the way to go, short enough to be no outage.
+const DEFAULT_BACKOFF: Window = Window(Duration::from_millis(100));
+const DEFAULT_MAX_BACKOFF: Window = Window(Duration::from_secs(10));
+
+fn is_default_backoff(backoff: &Window) -> bool {
+    *backoff == DEFAULT_BACKOFF
+}
+fn is_default_max_backoff(backoff: &Window) -> bool {
+    *backoff == DEFAULT_MAX_BACKOFF
 }
 
 impl Default for Restart {
     fn default() -> Self {
-        Self { policy: RestartPolicy::default(), max_restarts: 3, window: Window(Duration::from_secs(10)) }
+        Self {
+            policy: RestartPolicy::default(),
+            max_restarts: 3,
+            window: Window(Duration::from_secs(10)),
+            backoff: DEFAULT_BACKOFF,
+            max_backoff: DEFAULT_MAX_BACKOFF,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 mod guests;
 mod links;
 mod modules;
+mod promises;
 mod words;
 
 /// The files of the work tree that git knows or would add, by path. `None`: it is no text.
@@ -37,7 +38,8 @@ impl Tree {
 /// Runs every check, and fails with all that they found.
 pub(crate) fn run() -> anyhow::Result<()> {
     let tree = read(&crate::repository()?)?;
-    let checks: [fn(&Tree) -> Vec<String>; 4] = [modules::orphans, guests::untested, links::dead, words::leftovers];
+    let checks: [fn(&Tree) -> Vec<String>; 5] =
+        [modules::orphans, guests::untested, links::dead, promises::unkept, words::leftovers];
     let found: Vec<_> = checks.iter().flat_map(|check| check(&tree)).collect();
     if !found.is_empty() {
         bail!("{}", found.join("\n"));

@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod generate;
 mod image;
+mod soak;
 
 #[derive(Parser)]
 #[command(about = "Generators, checks and benchmarks of this repository")]
@@ -27,6 +28,8 @@ enum Command {
     Check,
     /// Run the actor benchmarks and print their figures
     Bench(bench::Args),
+    /// Run the actor core under random load, and look for what is left behind
+    Soak(soak::Args),
     /// Pack files as an OCI image layout
     Image(image::Args),
 }
@@ -37,6 +40,7 @@ fn main() -> anyhow::Result<()> {
         Command::CheckGen(args) => generate::check(&args),
         Command::Check => check::run(),
         Command::Bench(args) => bench::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Image(args) => image::run(&args),
     }
 }

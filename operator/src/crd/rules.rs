@@ -33,6 +33,8 @@ pub(super) const BOUNDS: &[(&str, &str)] = &[
     ("spec.actors[].restart.maxRestarts", r#"{"maximum": 4294967295}"#),
     // At most 10 digits, which as hours still fit into 64 bits of milliseconds; never zero.
     ("spec.actors[].restart.window", r#"{"pattern": "^0*[1-9][0-9]*(ms|s|m|h)$", "maxLength": 12}"#),
+    ("spec.actors[].restart.backoff", r#"{"pattern": "^0*[1-9][0-9]*(ms|s|m|h)$", "maxLength": 12}"#),
+    ("spec.actors[].restart.maxBackoff", r#"{"pattern": "^0*[1-9][0-9]*(ms|s|m|h)$", "maxLength": 12}"#),
     ("spec.actors[].limits.memory", r#"{"maxLength": 20}"#),
     ("spec.actors[].limits.mailbox", r#"{"maxLength": 20}"#),
     ("spec.actors[].limits.actors", r#"{"maximum": 1000000}"#),

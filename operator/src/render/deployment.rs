@@ -19,6 +19,10 @@ use crate::plan::AppPlan;
 /// Never run: the shim starts the worker in its place. The kubelet's runtime interface refuses a container of which
 /// neither the image nor the pod names a command, and an image of Wasm modules names none.
 const PLACEHOLDER_COMMAND: &str = "/.perigee/app";
+/// What Kubernetes gives a pod to end by itself, when nobody says (`DefaultTerminationGracePeriodSeconds`).
+const DEFAULT_GRACE_SECONDS: u64 = 30;
+/// Part of it that the worker needs to kill what is left, write its last lines and leave.
+const GRACE_MARGIN_SECONDS: u64 = 2;
 
 /// The Deployment, as JSON: the pod template's own fields stay in it as they were written, for the API server to check.
 pub(crate) fn deployment(plan: &AppPlan) -> Value {
@@ -39,11 +43,21 @@ pub(crate) fn deployment(plan: &AppPlan) -> Value {
 
 fn template(plan: &AppPlan) -> PodTemplateSpec {
     // A change of the annotation (a permission, a limit) is a change of the template, so it rolls out by itself.
-    let annotations = BTreeMap::from([(annotation::KEY.to_owned(), plan.annotation.clone())]);
+    let annotations = BTreeMap::from([
+        (annotation::KEY.to_owned(), plan.annotation.clone()),
+        (annotation::GRACE_KEY.to_owned(), grace_seconds(plan).to_string()),
+    ]);
     PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(labels(plan)), annotations: Some(annotations), ..ObjectMeta::default() }),
         spec: Some(pod(plan)),
     }
+}
+
+/// What actors get of the pod's `terminationGracePeriodSeconds`.
+fn grace_seconds(plan: &AppPlan) -> u64 {
+    let spec = plan.pod_template.spec.as_ref();
+    let period = spec.and_then(|spec| spec.get("terminationGracePeriodSeconds")).and_then(Value::as_u64);
+    period.unwrap_or(DEFAULT_GRACE_SECONDS).saturating_sub(GRACE_MARGIN_SECONDS)
 }
 
 fn pod(plan: &AppPlan) -> PodSpec {

@@ -39,6 +39,14 @@ fn an_app_becomes_a_deployment() {
 }
 
 #[test]
+fn actors_have_the_pods_grace_period_less_what_the_worker_needs() {
+    let grace = |template| pod_with_template(template)["metadata"]["annotations"]["perigee.dev/grace-seconds"].clone();
+    assert_eq!(grace("{}"), "28");
+    assert_eq!(grace("{spec: {terminationGracePeriodSeconds: 120}}"), "118");
+    assert_eq!(grace("{spec: {terminationGracePeriodSeconds: 1}}"), "0");
+}
+
+#[test]
 fn an_app_with_ports_becomes_a_service() {
     insta::assert_yaml_snapshot!(service(&planned(SHOP)));
 }

@@ -32,6 +32,8 @@ pub enum ExitReason {
         id: ActorId,
         /// Why that one ended. `None`: it did not exist when the link was made.
         cause: Option<Arc<ExitReason>>,
+        /// What that one said last.
+        last_words: Option<Arc<str>>,
     },
     /// A defect of the host, not of the actor.
     HostFault(String),
@@ -67,6 +69,25 @@ impl ExitReason {
     }
 }
 
+/// How the body of an actor ended: the reason, and what it said last, such as the line of its panic.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Why.
+    pub reason: ExitReason,
+    /// Its last line on standard error, if it wrote any.
+    pub last_words: Option<Arc<str>>,
+}
+
+impl From<ExitReason> for Ended {
+    fn from(reason: ExitReason) -> Self {
+        let last_words = match &reason {
+            ExitReason::LinkDied { last_words, .. } => last_words.clone(),
+            _ => None,
+        };
+        Self { reason, last_words }
+    }
+}
+
 impl fmt::Display for ExitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -79,8 +100,8 @@ impl fmt::Display for ExitReason {
             }
             Self::MailboxFull => f.write_str("sent to itself while its mailbox was full (limits.mailbox)"),
             Self::Killed => f.write_str("was killed"),
-            Self::LinkDied { id, cause: Some(cause) } => write!(f, "died with the linked actor {id}, which {cause}"),
-            Self::LinkDied { id, cause: None } => write!(f, "died by linking to the actor {id}, which does not exist"),
+            Self::LinkDied { id, cause: Some(cause), .. } => write!(f, "died with the linked actor {id}, which {cause}"),
+            Self::LinkDied { id, cause: None, .. } => write!(f, "died by linking to the actor {id}, which does not exist"),
             Self::HostFault(text) => write!(f, "ended by a defect of Perigee, please report it: {text}"),
         }
     }
@@ -92,7 +113,7 @@ mod tests {
 
     #[test]
     fn exit_codes_are_those_of_the_table() {
-        let by_link = ExitReason::LinkDied { id: ActorId(7), cause: Some(Arc::new(ExitReason::Exited(3))) };
+        let by_link = ExitReason::LinkDied { id: ActorId(7), cause: Some(Arc::new(ExitReason::Exited(3))), last_words: None };
         for (reason, code) in [
             (ExitReason::Normal, 0),
             (ExitReason::Exited(3), 3),

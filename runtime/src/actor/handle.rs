@@ -1,12 +1,14 @@
 //! The shared side of one actor: what others reach it by.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
+use super::account::Account;
+use super::gate::Gate;
+use super::link::Relations;
 use super::mailbox::Mailbox;
 use super::quota::{Charge, Quota};
+use super::sync::{AtomicU8, Mutex, MutexGuard};
 use super::{ActorId, ExitReason};
 
 /// What one actor may use, in bytes.
@@ -23,10 +25,11 @@ pub struct Actor {
     pub(super) id: ActorId,
     class: Arc<str>,
     limits: ActorLimits,
-    /// What its body charged, in bytes.
-    body_memory: AtomicU64,
+    pub(super) account: Account,
     /// What it may spawn.
     quota: Arc<Quota>,
+    /// Whether it has spawned lately: see [`Gate`].
+    pub(super) has_spawned: AtomicU8,
     inner: Mutex<Inner>,
 }
 
@@ -34,14 +37,13 @@ pub struct Actor {
 pub(super) struct Inner {
     pub(super) alive: bool,
     pub(super) mailbox: Mailbox,
-    /// Linked actors and the tag that this one gave to the link.
-    pub(super) links: HashMap<ActorId, (Arc<Actor>, i64)>,
-    /// Who wants to know of this one's end.
-    pub(super) monitors: HashMap<ActorId, Arc<Actor>>,
-    pub(super) names: Vec<String>,
+    /// `None` for the many that have none.
+    pub(super) relations: Option<Box<Relations>>,
     pub(super) dies_with_links: bool,
     /// Set once: the end that others decided for it.
     pub(super) killed: Option<ExitReason>,
+    /// Holds back those that it has spawned.
+    pub(super) gate: Gate,
     /// Of its task, from the first poll on.
     pub(super) waker: Option<Waker>,
     /// Its place in its spawner's quota, given back at its end.
@@ -53,15 +55,15 @@ impl Actor {
         let inner = Inner {
             alive: true,
             mailbox: Mailbox::default(),
-            links: HashMap::new(),
-            monitors: HashMap::new(),
-            names: Vec::new(),
+            relations: None,
             dies_with_links: true,
             killed: None,
+            gate: Gate::default(),
             waker: None,
             charge,
         };
-        Self { id, class, limits, body_memory: AtomicU64::new(0), quota, inner: Mutex::new(inner) }
+        let account = Account::new(limits.memory);
+        Self { id, class, limits, account, quota, has_spawned: AtomicU8::new(0), inner: Mutex::new(inner) }
     }
 
     /// Its identity.
@@ -93,33 +95,22 @@ impl Actor {
     /// # Errors
     /// What it would have in all, in bytes, when that is beyond its limit. Nothing is charged then.
     pub fn charge_memory(&self, bytes: u64) -> Result<(), u64> {
-        let mailbox = self.lock().mailbox.bytes() as u64;
-        let mut wanted = 0;
-        let charged = self.body_memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |body| {
-            let body = body.saturating_add(bytes);
-            wanted = body.saturating_add(mailbox);
-            (wanted <= self.limits.memory).then_some(body)
-        });
-        charged.map(drop).map_err(|_| wanted)
-    }
-
-    /// Charges what it has already: a message that was charged to its mailbox, and was received from there.
-    pub fn move_to_memory(&self, bytes: u64) {
-        self.body_memory.fetch_add(bytes, Ordering::Relaxed);
+        self.account.charge(bytes)
     }
 
     /// Gives back what was charged.
     pub fn release_memory(&self, bytes: u64) {
-        self.body_memory.fetch_sub(bytes, Ordering::Relaxed);
+        self.account.release(bytes);
     }
 
-    /// What its body has charged, in bytes.
+    /// What is charged to it, in bytes: its body, what is queued for it, and what the host holds for it.
     #[must_use]
-    pub fn body_memory(&self) -> u64 {
-        self.body_memory.load(Ordering::Relaxed)
+    pub fn memory(&self) -> u64 {
+        self.account.used()
     }
 
-    /// Ends it, at the next point where it suspends or is preempted.
+    /// Ends it, at the next point where it suspends or is preempted. Once this has returned, no other end comes first,
+    /// unless it had one already.
     pub fn kill(&self) {
         self.end(ExitReason::Killed);
     }
@@ -130,14 +121,7 @@ impl Actor {
     }
 
     pub(super) fn end(&self, reason: ExitReason) {
-        let waker = {
-            let mut inner = self.lock();
-            if !inner.alive || inner.killed.is_some() {
-                return;
-            }
-            inner.killed = Some(reason);
-            inner.waker.clone()
-        };
+        let waker = self.lock().end(reason);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -145,14 +129,24 @@ impl Actor {
 
     /// Bytes of messages that its mailbox has room for.
     pub(super) fn room(&self, inner: &Inner) -> usize {
-        let queued = inner.mailbox.bytes();
-        let memory = self.limits.memory.saturating_sub(self.body_memory()).saturating_sub(queued as u64);
-        self.limits.mailbox.saturating_sub(queued).min(usize::try_from(memory).unwrap_or(usize::MAX))
+        let memory = usize::try_from(self.account.room()).unwrap_or(usize::MAX);
+        self.limits.mailbox.saturating_sub(inner.mailbox.bytes()).min(memory)
     }
 
     /// No code that can panic runs under the lock but allocation, so a poisoned one is still consistent.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Decides its end, unless that is decided. Returns whom to wake.
+    pub(super) fn end(&mut self, reason: ExitReason) -> Option<Waker> {
+        if !self.alive || self.killed.is_some() {
+            return None;
+        }
+        self.killed = Some(reason);
+        self.waker.clone()
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
+use super::account::Account;
 use super::{Envelope, Filter};
 
 /// A sender that waits for room.
@@ -17,12 +18,12 @@ pub(super) struct Waiting {
 #[derive(Default)]
 pub(super) struct Mailbox {
     queue: VecDeque<Envelope>,
-    /// Cost of the queue.
+    /// Cost of the messages in the queue.
     bytes: usize,
-    /// What the actor waits for; while set, nothing in the queue matches it.
+    /// What the actor waits for.
     awaited: Option<Filter>,
-    /// What came for `awaited`. It has not been in the queue, so it counts for nothing there.
-    delivered: Option<Envelope>,
+    /// What came for `awaited`, and how much was queued before it. It never was in the queue, so it takes no room there.
+    delivered: Option<(Envelope, usize)>,
     senders: VecDeque<Waiting>,
     next_ticket: u64,
 }
@@ -43,36 +44,50 @@ impl Mailbox {
     }
 
     /// Hands over past the queue what the actor waits for, however full the queue is: the wait could not end otherwise.
-    pub(super) fn deliver(&mut self, envelope: Envelope, room: usize) -> Delivery {
-        if self.awaited.as_ref().is_some_and(|filter| filter.matches(&envelope)) {
-            self.awaited = None;
-            self.delivered = Some(envelope);
+    /// Whatever it takes in is charged to `account`.
+    pub(super) fn deliver(&mut self, envelope: Envelope, room: usize, account: &Account) -> Delivery {
+        let cost = envelope.cost();
+        if self.is_awaited(&envelope) {
+            account.add(cost);
+            self.hand_over(envelope);
             return Delivery::Awaited;
         }
-        // An empty queue takes any message that is no larger than the limit, or a sender could wait for ever.
-        let cost = envelope.cost();
-        if cost > room && !self.queue.is_empty() {
+        // Without a message in it, it takes any that is no larger than the limit, or a sender could wait for ever.
+        if self.bytes == 0 {
+            account.add(cost);
+        } else if envelope.mailbox_cost() > room || account.charge(cost).is_err() {
             return Delivery::Full(envelope);
         }
-        self.enqueue(envelope);
+        self.bytes += envelope.mailbox_cost();
+        self.queue.push_back(envelope);
         Delivery::Queued
     }
 
-    /// Delivers what the system itself has to say: never refused, and bounded by the number of links and monitors.
-    pub(super) fn deliver_signal(&mut self, envelope: Envelope) -> bool {
-        matches!(self.deliver(envelope, usize::MAX), Delivery::Awaited)
+    /// Delivers what the system itself has to say, which was charged before. Returns whether the actor waits for it.
+    pub(super) fn deliver_notice(&mut self, notice: Envelope) -> bool {
+        if self.is_awaited(&notice) {
+            self.hand_over(notice);
+            return true;
+        }
+        self.bytes += notice.mailbox_cost();
+        self.queue.push_back(notice);
+        false
     }
 
-    fn enqueue(&mut self, envelope: Envelope) {
-        self.bytes += envelope.cost();
-        self.queue.push_back(envelope);
+    fn is_awaited(&self, envelope: &Envelope) -> bool {
+        self.awaited.as_ref().is_some_and(|filter| filter.matches(envelope))
     }
 
-    /// Takes the first that matches out of the queue.
+    fn hand_over(&mut self, envelope: Envelope) {
+        self.awaited = None;
+        self.delivered = Some((envelope, self.queue.len()));
+    }
+
+    /// Takes the first that matches out of the queue. It stays charged.
     pub(super) fn take(&mut self, filter: &Filter) -> Option<Envelope> {
         let index = self.queue.iter().position(|envelope| filter.matches(envelope))?;
         let envelope = self.queue.remove(index)?;
-        self.bytes -= envelope.cost();
+        self.bytes -= envelope.mailbox_cost();
         Some(envelope)
     }
 
@@ -82,16 +97,15 @@ impl Mailbox {
     }
 
     pub(super) fn take_delivered(&mut self) -> Option<Envelope> {
-        self.delivered.take()
+        self.delivered.take().map(|(envelope, _)| envelope)
     }
 
-    /// Ends a wait. What came for it in the meantime goes to the front: it came before everything that is queued and
-    /// matches the same filter, since that would have been handed over instead.
+    /// Ends a wait. What came for it in the meantime goes to where it would be if nobody had waited.
     pub(super) fn stop_waiting(&mut self) {
         self.awaited = None;
-        if let Some(envelope) = self.delivered.take() {
-            self.bytes += envelope.cost();
-            self.queue.push_front(envelope);
+        if let Some((envelope, before)) = self.delivered.take() {
+            self.bytes += envelope.mailbox_cost();
+            self.queue.insert(before.min(self.queue.len()), envelope);
         }
     }
 
@@ -99,15 +113,19 @@ impl Mailbox {
         !self.senders.is_empty()
     }
 
-    /// Queues a sender, or renews its waker. Returns its ticket.
+    /// Queues a sender, or renews its waker. One that was admitted and found no room after all has its old place again.
+    /// Returns its ticket.
     pub(super) fn wait_for_room(&mut self, ticket: Option<u64>, cost: usize, waker: &Waker) -> u64 {
         if let Some(waiting) = ticket.and_then(|ticket| self.senders.iter_mut().find(|waiting| waiting.ticket == ticket)) {
             waiting.waker.clone_from(waker);
             return waiting.ticket;
         }
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        self.senders.push_back(Waiting { ticket, cost, waker: waker.clone() });
+        let ticket = ticket.unwrap_or_else(|| {
+            self.next_ticket += 1;
+            self.next_ticket
+        });
+        let place = self.senders.partition_point(|waiting| waiting.ticket < ticket);
+        self.senders.insert(place, Waiting { ticket, cost, waker: waker.clone() });
         ticket
     }
 
@@ -115,12 +133,12 @@ impl Mailbox {
         self.senders.retain(|waiting| waiting.ticket != ticket);
     }
 
-    /// The senders whose messages fit into `room` now, in the order in which they came; at least one when the queue is
-    /// empty.
+    /// The senders whose messages fit into `room` now, in the order in which they came; at least one when no message
+    /// is queued.
     pub(super) fn admit(&mut self, mut room: usize) -> Vec<Waker> {
         let mut admitted = Vec::new();
         while let Some(first) = self.senders.front() {
-            let fits = first.cost <= room || (self.queue.is_empty() && admitted.is_empty());
+            let fits = first.cost <= room || (self.bytes == 0 && admitted.is_empty());
             if !fits {
                 break;
             }
@@ -135,7 +153,7 @@ impl Mailbox {
         self.awaited = None;
         self.bytes = 0;
         let mut left = std::mem::take(&mut self.queue);
-        left.extend(self.delivered.take());
+        left.extend(self.take_delivered());
         (left, self.senders.drain(..).map(|waiting| waiting.waker).collect())
     }
 }

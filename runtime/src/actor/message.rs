@@ -10,7 +10,10 @@ pub type Resource = Box<dyn Any + Send>;
 /// Cost of a message beyond its bytes, charged with them: its place in the queue and its allocation.
 const OVERHEAD_BYTES: usize = 64;
 /// Cost of a resource in a message: the host's structures behind it.
-const RESOURCE_BYTES: usize = 256;
+pub(crate) const RESOURCE_BYTES: usize = 256;
+/// Cost of the news that a linked or monitored actor ended. It is set aside when the link or monitor is made, so that the
+/// news itself is never refused.
+pub(super) const NOTICE_BYTES: u64 = 64;
 
 /// A message: bytes, with an optional tag to select it by and resources that move with it.
 #[derive(Default)]
@@ -53,10 +56,20 @@ impl Envelope {
         }
     }
 
-    pub(super) fn cost(&self) -> usize {
+    /// Bytes that it takes of its receiver's memory until that one is done with it.
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        match self {
+            Self::Message(message) => message.cost() as u64,
+            Self::LinkDied { .. } | Self::ActorDied(_) => NOTICE_BYTES,
+        }
+    }
+
+    /// Bytes that it takes of `limits.mailbox`.
+    pub(super) fn mailbox_cost(&self) -> usize {
         match self {
             Self::Message(message) => message.cost(),
-            Self::LinkDied { .. } | Self::ActorDied(_) => OVERHEAD_BYTES,
+            Self::LinkDied { .. } | Self::ActorDied(_) => 0,
         }
     }
 }

@@ -54,7 +54,8 @@ impl Future for Wait<'_> {
 impl Actor {
     /// Receives, from its own task, the first message that `filter` takes, including those that came before the call.
     ///
-    /// `None`: nothing came within `timeout`. Cancel-safe: no message is lost.
+    /// `None`: nothing came within `timeout`. Cancel-safe: no message is lost. What it returns stays charged to the actor's
+    /// memory, [`Envelope::cost`], until the receiver gives that back.
     pub async fn receive(&self, filter: Filter, timeout: Option<Duration>) -> Option<Envelope> {
         {
             let mut inner = self.lock();
@@ -70,7 +71,7 @@ impl Actor {
         deadline(Wait(self), timeout).await
     }
 
-    /// Takes, from its own task, what is there already.
+    /// Takes, from its own task, what is there already, as [`Self::receive`] does.
     pub fn take(&self, filter: &Filter) -> Option<Envelope> {
         let mut inner = self.lock();
         let envelope = inner.mailbox.take(filter)?;

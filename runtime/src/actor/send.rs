@@ -83,7 +83,7 @@ impl Actor {
                 return None;
             }
             let room = if inner.mailbox.has_waiting_senders() && !has_waited { 0 } else { self.room(&inner) };
-            match inner.mailbox.deliver(envelope, room) {
+            match inner.mailbox.deliver(envelope, room, &self.account) {
                 Delivery::Awaited => inner.waker.clone(),
                 Delivery::Queued => None,
                 Delivery::Full(envelope) => return Some(envelope),

@@ -8,8 +8,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
+use super::end::Log;
+use super::exit::Ended;
+use super::gate::HeldBack;
+use super::link::LinkError;
 use super::quota::{Quota, QuotaExceeded};
-use super::registry::{MAX_NAMES, NameError, Registry};
+use super::registry::{NameError, Registry};
+use super::stop::Stopping;
 use super::table::Table;
 use super::task::Task;
 use super::timer::Timers;
@@ -34,6 +39,8 @@ pub struct Exit {
     pub id: ActorId,
     /// Why.
     pub reason: Arc<ExitReason>,
+    /// What it said last, or the linked actor that it died with.
+    pub last_words: Option<Arc<str>>,
 }
 
 /// A world of actors: they find and reach each other, and nobody else.
@@ -44,6 +51,8 @@ pub struct System {
     registry: Registry,
     timers: Timers,
     tasks: TaskTracker,
+    log: Log,
+    pub(super) stopping: Stopping,
 }
 
 impl System {
@@ -57,46 +66,61 @@ impl System {
         Ok(Arc::new(Actor::new(id, prepare.class, prepare.limits, prepare.quota, charge)))
     }
 
-    /// Starts it. From here on it is reached by its id, and a link to its spawner (with the tag that the spawner hears)
-    /// holds before its first instruction.
-    pub fn launch<F>(self: &Arc<Self>, actor: &Arc<Actor>, link: Option<(&Arc<Actor>, i64)>, body: F) -> oneshot::Receiver<Exit>
+    /// Starts it. From here on it is reached by its id. What its `spawner` does to it right away comes before its first
+    /// instruction (see `gate.rs`); so does a link to it, of whose end the spawner hears by the tag `link`.
+    ///
+    /// # Errors
+    /// The spawner has no memory for the link. Nothing is started then.
+    pub fn launch<F>(
+        self: &Arc<Self>,
+        actor: &Arc<Actor>,
+        spawner: Option<&Arc<Actor>>,
+        link: Option<i64>,
+        body: F,
+    ) -> Result<oneshot::Receiver<Exit>, LinkError>
     where
-        F: Future<Output = ExitReason> + Send + 'static,
+        F: Future<Output: Into<Ended>> + Send + 'static,
     {
-        let (told, exit) = oneshot::channel();
-        self.table.insert(Arc::clone(actor));
-        if let Some((spawner, tag)) = link {
-            spawner.link_tagged(actor, tag, 0);
+        if let (Some(spawner), Some(tag)) = (spawner, link) {
+            spawner.link_spawned(actor, tag)?;
         }
+        self.table.insert(Arc::clone(actor));
+        let (told, exit) = oneshot::channel();
+        let held_back = spawner.map(HeldBack::by);
         let (system, actor) = (Arc::clone(self), Arc::clone(actor));
         self.tasks.spawn(async move {
-            let reason = Arc::new(Task::new(Arc::clone(&actor), body).await);
-            system.bury(&actor, &reason);
+            let ended = Task::new(Arc::clone(&actor), held_back, body).await;
+            let exit = system.bury(&actor, ended);
             // Nobody may be listening: only supervisors do.
-            drop(told.send(Exit { id: actor.id, reason }));
+            drop(told.send(exit));
         });
-        exit
+        Ok(exit)
     }
 
-    fn bury(&self, actor: &Arc<Actor>, reason: &Arc<ExitReason>) {
+    /// Whoever hears of an end finds nothing of the actor any more: no id, no name, no place in a quota.
+    fn bury(&self, actor: &Arc<Actor>, ended: Ended) -> Exit {
         self.table.remove(actor.id);
-        for name in actor.finish(reason) {
-            self.registry.forget(&name, actor.id);
+        let (Ended { reason, last_words }, relations) = actor.finish(ended);
+        if !relations.names.is_empty() {
+            self.registry.forget(relations.names.iter(), actor);
         }
-        match &**reason {
-            // What somebody decided is no event; nor is what follows from another end, which has its own line.
-            ExitReason::Normal | ExitReason::Killed | ExitReason::LinkDied { .. } => {
-                tracing::debug!(actor = actor.id.0, class = %actor.class(), "{reason}");
-            }
-            ExitReason::HostFault(_) => tracing::error!(actor = actor.id.0, class = %actor.class(), "{reason}"),
-            _ => tracing::warn!(actor = actor.id.0, class = %actor.class(), "{reason}"),
+        for timer in &relations.timers {
+            self.timers.cancel(*timer);
         }
+        self.log.end(actor, &reason);
+        let reason = Arc::new(reason);
+        actor.tell_of_end(relations, &reason, last_words.as_ref());
+        Exit { id: actor.id, reason, last_words }
     }
 
     /// The actor of that id, if it is alive.
     #[must_use]
     pub fn find(&self, id: ActorId) -> Option<Arc<Actor>> {
         self.table.get(id)
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Actor>> {
+        self.table.all()
     }
 
     /// Number of actors that are alive.
@@ -108,7 +132,7 @@ impl System {
     /// Whether no actor is alive and nothing of one is left behind.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.table.len() == 0 && self.registry.len() == 0
+        self.table.len() == 0 && self.registry.len() == 0 && self.timers.len() == 0
     }
 
     /// Kills every actor and waits for their ends.
@@ -127,16 +151,10 @@ impl System {
     /// Gives a name, taking it from whoever had it. A dead or unknown actor gets none.
     ///
     /// # Errors
-    /// The name is too long, or the actor has too many.
+    /// The name is too long; the actor has too many, or no memory for it.
     pub fn register(&self, name: &str, id: ActorId) -> Result<(), NameError> {
-        NameError::check_length(name)?;
-        let Some(actor) = self.find(id) else { return Ok(()) };
-        if actor.lock().names.len() >= MAX_NAMES {
-            return Err(NameError::TooMany { id });
-        }
-        self.registry.put(name.to_owned(), id);
-        self.remember_name(&actor, name.to_owned());
-        Ok(())
+        Registry::check_length(name)?;
+        self.find(id).map_or(Ok(()), |actor| self.registry.put(name, &actor))
     }
 
     /// Takes a name away.
@@ -154,26 +172,16 @@ impl System {
     /// # Errors
     /// The name is too long.
     pub async fn lookup_or_reserve(&self, name: &str) -> Result<Lookup<'_>, NameError> {
-        NameError::check_length(name)?;
+        Registry::check_length(name)?;
         Ok(self.registry.get_or_reserve(name).await)
     }
 
     /// Gives a reserved name.
-    pub fn register_reserved(&self, reservation: super::registry::Reservation<'_>, actor: &Arc<Actor>) {
-        let name = reservation.give(actor.id);
-        self.remember_name(actor, name);
-    }
-
-    fn remember_name(&self, actor: &Arc<Actor>, name: String) {
-        let mut inner = actor.lock();
-        if inner.alive {
-            if !inner.names.contains(&name) {
-                inner.names.push(name);
-            }
-        } else {
-            drop(inner);
-            self.registry.forget(&name, actor.id);
-        }
+    ///
+    /// # Errors
+    /// The actor has too many, or no memory for it.
+    pub fn register_reserved(&self, reservation: super::registry::Reservation<'_>, actor: &Arc<Actor>) -> Result<(), NameError> {
+        self.registry.put(&reservation.name, actor)
     }
 
     /// Sends `message` to `receiver` after `delay`, if that one is alive now and then. Until then the message is charged

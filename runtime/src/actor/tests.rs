@@ -7,6 +7,9 @@ use tokio::sync::oneshot;
 
 use super::*;
 
+mod bounds;
+mod ends;
+
 const LIMITS: ActorLimits = ActorLimits { memory: 1 << 20, mailbox: 1 << 10 };
 
 fn prepare(system: &Arc<System>, limits: ActorLimits) -> Arc<Actor> {
@@ -19,7 +22,7 @@ where
     F: Future<Output = ExitReason> + Send + 'static,
 {
     let actor = prepare(system, LIMITS);
-    let exit = system.launch(&actor, None, body(Arc::clone(&actor)));
+    let exit = system.launch(&actor, None, None, body(Arc::clone(&actor))).unwrap();
     (actor, exit)
 }
 
@@ -63,11 +66,11 @@ async fn killed_actor_ends_while_it_waits_and_its_links_die_with_it() {
     let system = Arc::<System>::default();
     let (first, first_exit) = spawn(&system, |_| forever());
     let (second, second_exit) = spawn(&system, |_| forever());
-    first.link(&second, 5);
+    first.link(&second, 5).unwrap();
     first.kill();
     assert_eq!(reason(first_exit).await, ExitReason::Killed);
     let cause = Some(Arc::new(ExitReason::Killed));
-    assert_eq!(reason(second_exit).await, ExitReason::LinkDied { id: first.id(), cause });
+    assert_eq!(reason(second_exit).await, ExitReason::LinkDied { id: first.id(), cause, last_words: None });
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,7 +81,7 @@ async fn normal_end_leaves_links_alive() {
         ExitReason::Exited(7)
     });
     let (other, other_exit) = spawn(&system, |_| async { ExitReason::Normal });
-    watcher.link(&other, 1);
+    watcher.link(&other, 1).unwrap();
     assert_eq!(reason(other_exit).await, ExitReason::Normal);
     assert_eq!(reason(exit).await, ExitReason::Exited(7));
 }
@@ -94,7 +97,7 @@ async fn an_actor_that_survives_its_links_hears_of_their_end_by_tag() {
             _ => ExitReason::Trap("something else came".into()),
         }
     });
-    watcher.link(&other, 9);
+    watcher.link(&other, 9).unwrap();
     tokio::task::yield_now().await;
     other.kill();
     assert_eq!(reason(exit).await, ExitReason::Normal);
@@ -106,8 +109,8 @@ async fn linking_to_an_actor_that_has_ended_is_answered_as_its_end() {
     let (dead, dead_exit) = spawn(&system, |_| async { ExitReason::Normal });
     reason(dead_exit).await;
     let (late, exit) = spawn(&system, |_| forever());
-    late.link(&dead, 3);
-    assert_eq!(reason(exit).await, ExitReason::LinkDied { id: dead.id(), cause: None });
+    late.link(&dead, 3).unwrap();
+    assert_eq!(reason(exit).await, ExitReason::LinkDied { id: dead.id(), cause: None, last_words: None });
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,7 +127,7 @@ async fn a_monitor_hears_of_a_normal_end_too() {
             _ => ExitReason::Trap("something else came".into()),
         }
     });
-    watcher.monitor(&watched);
+    watcher.monitor(&watched).unwrap();
     watched.send(message(0, b"go"), None).await.unwrap();
     assert_eq!(reason(exit).await, ExitReason::Normal);
 }
@@ -253,7 +256,7 @@ async fn a_panic_of_the_host_ends_one_actor_and_its_links_hear_of_it() {
         panic!("a defect");
     });
     let (peer, peer_exit) = spawn(&system, |_| forever());
-    broken.link(&peer, 0);
+    broken.link(&peer, 0).unwrap();
     broken.send(message(0, b"go"), None).await.unwrap();
     assert_eq!(reason(broken_exit).await, ExitReason::HostFault("a defect".into()));
     assert!(matches!(reason(peer_exit).await, ExitReason::LinkDied { .. }));
@@ -284,7 +287,7 @@ async fn only_one_of_many_gets_the_right_to_a_name_and_the_others_wait_for_it() 
     });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
-    system.register_reserved(reservation, &actor);
+    system.register_reserved(reservation, &actor).unwrap();
     assert_eq!(waiting.await.unwrap(), Some(actor.id()));
 
     let Lookup::Reserved(unused) = system.lookup_or_reserve("two").await.unwrap() else { panic!("it is free") };
@@ -329,7 +332,7 @@ async fn messages_of_timers_are_charged_to_who_set_them_until_they_are_sent() {
         }
     });
     let big = || message(0, &vec![0; 900]);
-    let timers = LIMITS.memory / big().cost() as u64;
+    let timers = LIMITS.memory / (big().cost() as u64 + 448);
     let set = || system.send_after(&owner, receiver.id(), big(), Duration::from_secs(1));
     let ids: Vec<_> = (0..timers).map(|_| set().unwrap()).collect();
     assert!(matches!(set(), Err(TimerError::Memory { .. })));
@@ -337,7 +340,7 @@ async fn messages_of_timers_are_charged_to_who_set_them_until_they_are_sent() {
     tokio::task::yield_now().await;
     set().unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(owner.body_memory(), 0);
+    assert_eq!(owner.memory(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
 use super::{Actor, Message};
 
-/// Timers that may be pending at once in one system: each holds a message and an entry of the timer wheel.
+/// Timers that may be pending at once in one system: those of actors that have ended are charged to nobody.
 const MAX_TIMERS: usize = 100_000;
+/// What a timer takes beside its message: its task, and an entry of the timer wheel.
+const TIMER_BYTES: u64 = 448;
 
 /// Why a timer was not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +37,7 @@ struct Charged {
 
 impl Charged {
     fn new(owner: &Arc<Actor>, message: &Message) -> Result<Self, TimerError> {
-        let bytes = message.cost() as u64;
+        let bytes = message.cost() as u64 + TIMER_BYTES;
         owner.charge_memory(bytes).map_err(|wanted| TimerError::Memory { wanted })?;
         Ok(Self { owner: Arc::clone(owner), bytes })
     }
@@ -47,14 +49,19 @@ impl Drop for Charged {
     }
 }
 
+struct Pending {
+    task: AbortHandle,
+    receiver: Weak<Actor>,
+}
+
 #[derive(Default)]
 pub(super) struct Timers {
     next: AtomicU64,
-    pending: Arc<Mutex<HashMap<u64, AbortHandle>>>,
+    pending: Arc<Mutex<HashMap<u64, Pending>>>,
 }
 
 impl Timers {
-    /// Sends to `receiver` after `delay`, whether or not the owner lives on.
+    /// Sends to `receiver` after `delay`, whether or not the owner lives on. Ends with the receiver.
     pub(super) fn send_after(
         &self,
         owner: &Arc<Actor>,
@@ -62,31 +69,58 @@ impl Timers {
         message: Message,
         delay: Duration,
     ) -> Result<u64, TimerError> {
-        let charged = Charged::new(owner, &message)?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let pending = Arc::clone(&self.pending);
+        let Some(receiver) = receiver else { return Ok(id) };
+        let charged = Charged::new(owner, &message)?;
         let mut timers = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if timers.len() >= MAX_TIMERS {
             return Err(TimerError::TooMany);
         }
+        // The lock is held until it is known by both: whoever ends or cancels comes before or after.
+        if !receiver.keep_timer(id) {
+            return Ok(id);
+        }
+        let (pending, weak) = (Arc::clone(&self.pending), Arc::downgrade(&receiver));
         let task = tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            if let Some(receiver) = receiver
-                && let Err(error) = receiver.send(message, None).await
-            {
+            receiver.forget_timer(id);
+            if let Err(error) = receiver.send(message, None).await {
                 tracing::debug!(%error, "a timer's message was dropped");
             }
             // Only now it is the receiver's: while that one's mailbox is full, it stays with its owner.
             drop(charged);
         });
-        timers.insert(id, task.abort_handle());
+        timers.insert(id, Pending { task: task.abort_handle(), receiver: weak });
         Ok(id)
     }
 
     /// Whether it was pending.
     pub(super) fn cancel(&self, id: u64) -> bool {
-        let task = self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        task.inspect(AbortHandle::abort).is_some()
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let Some(pending) = pending else { return false };
+        pending.task.abort();
+        if let Some(receiver) = pending.receiver.upgrade() {
+            receiver.forget_timer(id);
+        }
+        true
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl Actor {
+    /// Whether it is alive to get what a timer sends.
+    fn keep_timer(&self, id: u64) -> bool {
+        let mut inner = self.lock();
+        inner.alive && inner.relations().timers.insert(id)
+    }
+
+    fn forget_timer(&self, id: u64) {
+        if let Some(known) = &mut self.lock().relations {
+            known.timers.remove(&id);
+        }
     }
 }

@@ -10,7 +10,7 @@ const TABLE_ELEMENT_BYTES: u64 = 16;
 /// The account of one guest's linear memory and tables.
 pub(crate) struct MemoryAccount {
     actor: Arc<Actor>,
-    /// What it would have had, in bytes, when it was refused memory and has got none since.
+    /// See [`Self::refused`].
     refused: Option<u64>,
 }
 
@@ -19,9 +19,15 @@ impl MemoryAccount {
         Self { actor, refused: None }
     }
 
-    /// What it would have had, in bytes, when it was refused memory and has got none since.
+    /// What it would have had, in bytes, when it was refused memory, unless it found its way since: it got some, or went
+    /// on to receive a message.
     pub(crate) fn refused(&self) -> Option<u64> {
         self.refused
+    }
+
+    /// It goes on without: what happens to it from now on has another cause.
+    pub(crate) fn forget_refusal(&mut self) {
+        self.refused = None;
     }
 
     fn grow(&mut self, current: u64, desired: u64) -> bool {

@@ -21,6 +21,7 @@ use std::task::{Context, Poll, Waker};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::Clock;
+use crate::actor::Pause;
 use crate::guest::Guest;
 
 thread_local! {
@@ -208,6 +209,7 @@ impl<F: Future> Future for Preempted<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         if !self.may_run(context) {
+            Pause::NotRun.note();
             return Poll::Pending;
         }
         self.clock.running();
@@ -217,6 +219,7 @@ impl<F: Future> Future for Preempted<F> {
         let has_turn = matches!(self.stage, Stage::HasTurn);
         self.stage = Stage::Running;
         if polled.is_pending() && SLICE_OVER.take() {
+            Pause::SliceOver.note();
             let mut driver = Box::pin(tokio::task::yield_now());
             let looks = driver.as_mut().poll(context);
             debug_assert!(looks.is_pending(), "the task is woken when the thread has looked");

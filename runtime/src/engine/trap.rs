@@ -4,9 +4,17 @@ use wasmtime::{Error, WasmBacktrace};
 
 /// Functions that are named, from the innermost: enough to find the place, and few enough for one log line.
 const MAX_FRAMES: usize = 8;
+/// Bytes of the text: names of functions are the guest's, and may be of any length.
+const MAX_TEXT_BYTES: usize = 1_024;
 
 /// The cause of an error and, of a trap, the guest's functions that were running.
 pub(crate) fn trap_text(error: &Error) -> String {
+    let mut text = whole_text(error);
+    text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+    text
+}
+
+fn whole_text(error: &Error) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return format!("{error:#}") };
     // The backtrace is one link of the chain, many lines long: it is told by itself, behind the others.
     let whole = backtrace.to_string();

@@ -34,6 +34,9 @@ const FOREVER: u64 = u64::MAX;
 /// Bytes that are kept of an error's text, which may repeat what the guest wrote.
 const MAX_ERROR_BYTES: usize = 1_024;
 
+/// What an error takes beside its text: an entry of a table.
+const ERROR_BYTES: u64 = 64;
+
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     distributed::add_to_linker(linker)?;
     dns::add_to_linker(linker)?;
@@ -57,9 +60,18 @@ pub(super) fn give_id(caller: &mut Caller<'_, Guest>, out: u32, id: u64) -> Resu
 pub(super) fn give_error(caller: &mut Caller<'_, Guest>, out: u32, error: &dyn Display) -> Result<u32> {
     let mut text = error.to_string();
     text.truncate(text.floor_char_boundary(MAX_ERROR_BYTES));
-    let id = caller.data_mut().errors.add(text)?;
+    let guest = caller.data_mut();
+    if let Err(wanted) = guest.actor.charge_memory(error_cost(&text)) {
+        wasmtime::bail!("no memory for an error's text ({wanted} bytes in all, beyond limits.memory): {text}");
+    }
+    let id = guest.errors.add(text)?;
     put_id(caller, out, id)?;
     Ok(ERROR_IN_OUT)
+}
+
+/// What an error takes of its guest's memory.
+fn error_cost(text: &str) -> u64 {
+    u64::try_from(text.len()).unwrap_or(u64::MAX).saturating_add(ERROR_BYTES)
 }
 
 /// The tag of a link; 0 stands for "no link".

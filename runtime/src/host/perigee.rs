@@ -10,9 +10,24 @@ use crate::spawn::{Entry, Spawner};
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     import_module!(linker, "perigee", {
+        sync on_shutdown() -> ();
         suspends spawn(name: u32, name_len: u32, link: i64, id_out: u32) -> u32;
     });
     Ok(())
+}
+
+/// Keeps the message that was written, as `lunatic::message::send` would take it: the caller gets it when the app stops, and
+/// then has the grace period to end. It replaces one that was kept before.
+///
+/// # Traps
+/// No message was written; it and the guest together are beyond limits.memory.
+fn on_shutdown(caller: &mut Caller<'_, Guest>) -> Result<()> {
+    let guest = caller.data_mut();
+    let message = guest.scratch.take()?;
+    match guest.node.system.on_stop(&guest.actor, message) {
+        Ok(()) => Ok(()),
+        Err(wanted) => wasmtime::bail!("no memory for the shutdown message: {wanted} bytes in all, beyond limits.memory"),
+    }
 }
 
 /// Spawns an actor of a declared class.

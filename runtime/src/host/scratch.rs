@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::{Result, bail};
 
-use crate::actor::{Actor, Envelope, Message, Resource};
+use crate::actor::{Actor, Envelope, Message, RESOURCE_BYTES, Resource};
 
 /// Capacity that a guest gets at once; more grows as it writes.
 const MAX_CAPACITY: u64 = 64 << 10;
@@ -31,14 +31,10 @@ impl Scratch {
         Ok(())
     }
 
-    /// Keeps what was received, which was charged to the mailbox until now.
+    /// Keeps what was received, which stays charged until the next.
     pub(super) fn received(&mut self, envelope: Envelope) {
-        let bytes = match &envelope {
-            Envelope::Message(message) => u64::try_from(message.data.len()).unwrap_or(u64::MAX),
-            _ => 0,
-        };
+        let bytes = envelope.cost();
         self.replace(Some(envelope));
-        self.actor.move_to_memory(bytes);
         self.charged = bytes;
     }
 
@@ -61,12 +57,16 @@ impl Scratch {
     /// Appends bytes.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.message()?;
-        let more = u64::try_from(bytes.len())?;
-        if let Err(wanted) = self.actor.charge_memory(more) {
+        self.charge(u64::try_from(bytes.len())?)?;
+        self.message()?.data.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn charge(&mut self, bytes: u64) -> Result<()> {
+        if let Err(wanted) = self.actor.charge_memory(bytes) {
             bail!("writing the message takes {wanted} bytes in all, beyond limits.memory of {}", self.actor.limits().memory);
         }
-        self.charged += more;
-        self.message()?.data.extend_from_slice(bytes);
+        self.charged += bytes;
         Ok(())
     }
 
@@ -89,7 +89,7 @@ impl Scratch {
     }
 
     /// Takes the message out.
-    pub(super) fn take(&mut self) -> Result<Message> {
+    pub(crate) fn take(&mut self) -> Result<Message> {
         self.message()?;
         match self.replace(None) {
             Some(Envelope::Message(message)) => Ok(message),
@@ -99,6 +99,8 @@ impl Scratch {
 
     /// Moves a resource into the message. Returns its index.
     pub(super) fn push(&mut self, resource: Resource) -> Result<u64> {
+        self.message()?;
+        self.charge(u64::try_from(RESOURCE_BYTES)?)?;
         let resources = &mut self.message()?.resources;
         resources.push(Some(resource));
         Ok(u64::try_from(resources.len())?.saturating_sub(1))
@@ -141,30 +143,34 @@ mod tests {
         let error = scratch.append(&[0]).unwrap_err().to_string();
         assert!(error.contains("11 bytes") && error.contains("limits.memory of 10"), "{error}");
         assert_eq!(scratch.take().unwrap().data.len(), 10);
-        assert_eq!(scratch.actor.body_memory(), 0);
+        assert_eq!(scratch.actor.memory(), 0);
     }
 
     #[test]
     fn what_was_received_is_charged_until_the_next() {
-        let mut scratch = scratch(10);
-        scratch.received(Envelope::Message(Message { data: vec![7; 9], ..Message::default() }));
-        assert_eq!(scratch.actor.body_memory(), 9);
+        let mut scratch = scratch(100);
+        let message = Envelope::Message(Message { data: vec![7; 9], ..Message::default() });
+        // As its mailbox did.
+        scratch.actor.charge_memory(message.cost()).unwrap();
+        scratch.received(message);
+        assert_eq!(scratch.actor.memory(), 64 + 9);
         assert_eq!(scratch.read(4).unwrap(), [7; 4]);
         assert_eq!(scratch.read(99).unwrap(), [7; 5]);
         assert_eq!(scratch.read(1).unwrap(), [0; 0]);
         scratch.seek(10).unwrap();
         assert!(scratch.read(1).is_err());
         scratch.start(0, 0).unwrap();
-        assert_eq!(scratch.actor.body_memory(), 0);
+        assert_eq!(scratch.actor.memory(), 0);
     }
 
     #[test]
     fn a_resource_of_another_type_stays() {
-        let mut scratch = scratch(10);
+        let mut scratch = scratch(256);
         scratch.start(0, 0).unwrap();
         assert_eq!(scratch.push(Box::new(5u8)).unwrap(), 0);
         assert!(scratch.pull::<u16>(0).is_err());
         assert_eq!(scratch.pull::<u8>(0).unwrap(), 5);
         assert!(scratch.pull::<u8>(0).is_err());
+        assert!(scratch.push(Box::new(5u8)).is_err(), "a second one is beyond the limit");
     }
 }

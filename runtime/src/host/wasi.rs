@@ -4,6 +4,7 @@ use wasmtime::Linker;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
+use super::last_words::LastWords;
 use crate::class::Class;
 use crate::guest::Guest;
 use crate::node::Node;
@@ -14,9 +15,9 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
 }
 
 /// What a guest of a class sees of the host: its arguments, its variables, its folders, and nothing else.
-pub(crate) fn context(class: &Class, node: &Node) -> WasiP1Ctx {
+pub(crate) fn context(class: &Class, node: &Node, last_words: &LastWords) -> WasiP1Ctx {
     let mut context = WasiCtx::builder();
-    context.args(&class.args).envs(&class.env).stdout(node.stdout.clone()).stderr(node.stderr.clone());
+    context.args(&class.args).envs(&class.env).stdout(node.stdout.clone()).stderr(last_words.heard_by(&node.stderr));
     for folder in &class.folders {
         let permissions = if folder.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
         // It was there when the class was made ready. If it is gone by now, the guest does not find it either.

@@ -51,10 +51,22 @@ pub(crate) fn run_app(actors: &str) -> Ran {
     finish(perigee(&["run", "--modules"]).arg(guests()).arg(manifest))
 }
 
+/// The same, with more fields of the app's `spec`.
+pub(crate) fn run_app_with(fields: &str, actors: &str) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = write_app_with(folder.path(), fields, actors);
+    finish(perigee(&["run", "--modules"]).arg(guests()).arg(manifest))
+}
+
 pub(crate) fn write_app(folder: &Path, actors: &str) -> PathBuf {
+    write_app_with(folder, "", actors)
+}
+
+fn write_app_with(folder: &Path, fields: &str, actors: &str) -> PathBuf {
     let path = folder.join("app.yaml");
-    let text =
-        format!("{{apiVersion: perigee.dev/v1alpha1, kind: ActorApp, metadata: {{name: test}}, spec: {{actors: [{actors}]}}}}");
+    let text = format!(
+        "{{apiVersion: perigee.dev/v1alpha1, kind: ActorApp, metadata: {{name: test}}, spec: {{{fields}actors: [{actors}]}}}}"
+    );
     std::fs::write(&path, text).unwrap();
     path
 }

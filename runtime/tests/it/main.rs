@@ -12,4 +12,5 @@ mod preemption;
 mod restart;
 mod run;
 mod stop;
+mod weaknesses;
 mod worker;

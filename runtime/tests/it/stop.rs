@@ -45,11 +45,33 @@ fn until(condition: impl Fn() -> bool) {
 #[test]
 fn sigterm_ends_an_idle_app_at_once_and_ctrl_c_too() {
     for signal in ["TERM", "INT"] {
-        let mut child = perigee(&["run"]).arg(guest("idle")).spawn().unwrap();
-        assert_eq!(lines(&mut child).next().unwrap(), "ready");
+        let mut child = perigee(&["run", "--grace", "600"]).arg(guest("c_spin")).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(300));
         kill(child.id(), signal);
+        assert!(child.stdout.take().is_some());
         wait(child).code(143);
     }
+}
+
+/// Who asked for it is told, has time to end in its own way, and so decides the exit code.
+#[test]
+fn an_actor_that_asked_is_told_of_the_stop_and_has_time_to_end() {
+    let mut child = perigee(&["run", "--grace", "600"]).arg(guest("idle")).arg("300").spawn().unwrap();
+    let mut log = lines(&mut child);
+    assert_eq!(log.next().unwrap(), "ready");
+    kill(child.id(), "TERM");
+    assert_eq!((log.next().unwrap(), log.next().unwrap()), ("stopping".to_owned(), "stopped".to_owned()));
+    wait(child).code(0);
+}
+
+#[test]
+fn at_the_end_of_the_grace_period_the_rest_is_killed() {
+    let mut child = perigee(&["run", "--grace", "1"]).arg(guest("idle")).arg("600000").spawn().unwrap();
+    let mut log = lines(&mut child);
+    assert_eq!(log.next().unwrap(), "ready");
+    kill(child.id(), "TERM");
+    assert_eq!(log.next().unwrap(), "stopping");
+    wait(child).code(143).says(&["not all is finished after 1 s"]);
 }
 
 /// Somebody who presses Ctrl-C twice does not wait for the grace period.

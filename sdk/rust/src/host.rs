@@ -7,6 +7,18 @@ mod perigee {
         ///
         /// Returns 0 with the actor's id at `id_out`, or 1 with the id of an error there.
         pub fn spawn(name_ptr: *const u8, name_len: usize, link: i64, id_out: *mut u64) -> u32;
+        /// Keeps the message that was written last, which comes to this actor when the app stops.
+        pub fn on_shutdown();
+    }
+}
+
+mod message {
+    #[link(wasm_import_module = "lunatic::message")]
+    extern "C" {
+        /// Starts a message.
+        pub fn create_data(tag: i64, capacity: u64);
+        /// Waits for a message with one of the tags.
+        pub fn receive(tags_ptr: *const i64, tags_len: usize, timeout_ms: u64) -> u32;
     }
 }
 
@@ -42,4 +54,21 @@ pub(crate) fn take_error(id: u64) -> String {
         text
     };
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Keeps the message that was written last for the stop.
+#[cfg(feature = "lunatic")]
+pub(crate) fn keep_for_shutdown() {
+    // SAFETY: no memory is involved.
+    unsafe { perigee::on_shutdown() }
+}
+
+/// Asks for an empty message with that tag at the stop, and waits for it.
+pub(crate) fn wait_for_shutdown(tag: i64) {
+    // SAFETY: the host reads one tag, which this frame owns.
+    unsafe {
+        message::create_data(tag, 0);
+        perigee::on_shutdown();
+        message::receive(&tag, 1, u64::MAX);
+    }
 }

@@ -8,7 +8,10 @@
 //!
 //! With the feature `lunatic`, [`ActorId::process`] gives the `lunatic::Process` to send messages to.
 //!
-//! The crate needs nothing but Perigee's import module `perigee` and three functions of `lunatic::error`.
+//! [`wait_for_shutdown`] and [`on_shutdown`] let an actor end in its own way when the app stops.
+//!
+//! The crate needs nothing but Perigee's import module `perigee` and some functions of `lunatic::error` and
+//! `lunatic::message`.
 
 mod host;
 
@@ -75,4 +78,37 @@ pub fn spawn_link(class: &str, link: NonZeroI64) -> Result<ActorId, SpawnError> 
 
 fn spawn_with(class: &str, link: i64) -> Result<ActorId, SpawnError> {
     host::spawn(class, link).map(ActorId).map_err(|error| SpawnError(host::take_error(error)))
+}
+
+/// Tag of the message that [`wait_for_shutdown`] waits for; it has no bytes. The last of those that crate `lunatic` keeps
+/// for libraries.
+pub const SHUTDOWN_TAG: i64 = 63;
+
+/// Waits until the app stops (SIGTERM, the end of its pod). From then on this actor has the grace period to end.
+pub fn wait_for_shutdown() {
+    host::wait_for_shutdown(SHUTDOWN_TAG);
+}
+
+/// When the app stops, `message` comes to this actor's mailbox, and the actor has the grace period to end. Without it, an
+/// actor is killed as soon as the app's connections are finished.
+///
+/// ```no_run
+/// # use lunatic::Mailbox;
+/// fn serve(mailbox: Mailbox<String>) {
+///     perigee::on_shutdown(&mailbox, "stop".to_owned());
+///     while mailbox.receive() != "stop" {}
+/// }
+/// ```
+///
+/// # Panics
+/// When `message` cannot be encoded.
+#[cfg(feature = "lunatic")]
+pub fn on_shutdown<M, S, L>(_: &lunatic::Mailbox<M, S, L>, message: M)
+where
+    S: lunatic::serializer::CanSerialize<M>,
+{
+    // SAFETY: a message is started; no memory is involved.
+    unsafe { lunatic::host::api::message::create_data(0, 0) };
+    S::encode(&message).expect("a message that can be sent can be encoded");
+    host::keep_for_shutdown();
 }

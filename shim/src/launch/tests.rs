@@ -107,6 +107,20 @@ fn only_the_program_and_the_mounts_of_the_worker_change() {
     insta::assert_snapshot!("artifact", serde_json::to_string_pretty(&changes(&config, &rewritten)).unwrap());
 }
 
+#[test]
+fn the_grace_period_of_an_annotation_is_the_workers() {
+    let args = |grace: &str| {
+        let (_, mut config) = spec(|_| {});
+        config["annotations"]["perigee.dev/grace-seconds"] = json!(grace);
+        let rewritten = rewrite(config, Path::new("/h"), Path::new("/b"), Modules::Image, Path::new("/m")).unwrap();
+        rewritten["process"]["args"].to_string()
+    };
+    assert!(args("118").ends_with(r#""--grace","118"]"#));
+    for wrong in ["", "-1", "x", "1.5", "99999999999"] {
+        assert!(!args(wrong).contains("--grace"), "{wrong}");
+    }
+}
+
 /// What is different, after a check that the rest is the same.
 fn changes(before: &Value, after: &Value) -> Value {
     let (old, new) = (before["mounts"].as_array().unwrap(), after["mounts"].as_array().unwrap());

@@ -1,5 +1,6 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::strategy::Strategy;
 
 use super::*;
 use crate::{ClassName, EnvVar, Folder, Limits, MemoryBytes, Network, Permissions, Restart, RestartPolicy, Window};
@@ -34,16 +35,23 @@ fn text_behind_the_value_is_refused() {
     assert!(decode(&format!("{} x", with_actors(r#"[{"name":"web"}]"#))).is_err());
 }
 
+fn span(ms: u64) -> Window {
+    Window(std::time::Duration::from_millis(ms))
+}
+
 fn class(name: ClassName) -> impl Strategy<Value = ActorClass> {
     let restart = (
         prop_oneof![Just(RestartPolicy::Permanent), Just(RestartPolicy::Transient), Just(RestartPolicy::Temporary)],
         any::<u32>(),
         1u64..100_000,
+        1u64..100_000,
     )
-        .prop_map(|(policy, max_restarts, ms)| Restart {
+        .prop_map(|(policy, max_restarts, ms, backoff)| Restart {
             policy,
             max_restarts,
-            window: Window(std::time::Duration::from_millis(ms)),
+            window: span(ms),
+            backoff: span(backoff),
+            max_backoff: span(backoff + ms),
         });
     let limits = (1u64 << 20..4 << 30, 4u64 << 10..1 << 20, 0u32..1_000_000).prop_map(|(memory, mailbox, actors)| Limits {
         memory: MemoryBytes(memory),
@@ -74,8 +82,9 @@ fn class(name: ClassName) -> impl Strategy<Value = ActorClass> {
 
 proptest! {
     #[test]
-    fn any_app_survives_the_journey(first in class("web".parse().unwrap()), second in class("cart".parse().unwrap())) {
-        let app = AppSpec::new("shop", vec![first, second], "spec.actors").unwrap();
+    fn any_app_survives_the_journey(first in class("web".parse().unwrap()), second in class("cart".parse().unwrap()), strategy in 0usize..3) {
+        use crate::Strategy::{OneForAll, OneForOne, RestForOne};
+        let app = AppSpec::new("shop", vec![first, second], "spec.actors").unwrap().with_strategy([OneForOne, RestForOne, OneForAll][strategy]);
         prop_assert_eq!(decode(&encode(&app).unwrap()), Ok(app));
     }
 

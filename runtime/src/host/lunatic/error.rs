@@ -37,5 +37,8 @@ fn to_string(caller: &mut Caller<'_, Guest>, error: u64, out: u32) -> Result<()>
 /// # Traps
 /// Unknown error.
 fn drop(caller: &mut Caller<'_, Guest>, error: u64) -> Result<()> {
-    caller.data_mut().errors.remove(error).map(|_| ())
+    let guest = caller.data_mut();
+    let text = guest.errors.remove(error)?;
+    guest.actor.release_memory(super::error_cost(&text));
+    Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! A process writes one message at a time and reads one at a time, in one place: what it receives replaces what it wrote.
 
-use wasmtime::{Caller, Linker, Result};
+use wasmtime::{Caller, Linker, Result, bail};
 
 use super::{TIMED_OUT, timeout};
 use crate::actor::{ActorId, Envelope, Filter};
@@ -14,6 +14,8 @@ use crate::host::memory::{bytes, bytes_mut, split};
 const MESSAGE: u32 = 0;
 const LINK_DIED: u32 = 1;
 const PROCESS_DIED: u32 = 2;
+/// Tags of one receive: the host copies them, and compares each with each message.
+const MAX_TAGS: u32 = 1_024;
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     import_module!(linker, "lunatic::message", {
@@ -125,6 +127,7 @@ async fn send_receive_skip_search(caller: &mut Caller<'_, Guest>, process: u64, 
         }
     };
     let Some(envelope) = sender.call(tag, timeout(milliseconds), send).await? else { return Ok(TIMED_OUT) };
+    guest.memory_account.forget_refusal();
     guest.scratch.received(envelope);
     Ok(MESSAGE)
 }
@@ -133,6 +136,8 @@ async fn send_receive_skip_search(caller: &mut Caller<'_, Guest>, process: u64, 
 ///
 /// # Returns
 /// 0: a message; 1: the end of a linked process; 2: the end of a monitored one; 9027: `timeout` milliseconds are over.
+/// # Traps
+/// More than 1,024 tags.
 async fn receive(caller: &mut Caller<'_, Guest>, tags: u32, tags_len: u32, milliseconds: u64) -> Result<u32> {
     let filter = if tags_len == 0 { Filter::Any } else { Filter::Tags(read_tags(caller, tags, tags_len)?) };
     let guest = caller.data_mut();
@@ -142,11 +147,15 @@ async fn receive(caller: &mut Caller<'_, Guest>, tags: u32, tags_len: u32, milli
         Envelope::LinkDied { .. } => LINK_DIED,
         Envelope::ActorDied(_) => PROCESS_DIED,
     };
+    guest.memory_account.forget_refusal();
     guest.scratch.received(envelope);
     Ok(kind)
 }
 
 fn read_tags(caller: &mut Caller<'_, Guest>, ptr: u32, count: u32) -> Result<Vec<i64>> {
+    if count > MAX_TAGS {
+        bail!("{count} tags to receive by: {MAX_TAGS} is the most");
+    }
     let (memory, _) = split(caller)?;
     let bytes = bytes(memory, ptr, count.saturating_mul(8))?;
     Ok(bytes.chunks_exact(8).filter_map(|tag| tag.try_into().ok()).map(i64::from_le_bytes).collect())

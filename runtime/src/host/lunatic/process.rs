@@ -110,7 +110,7 @@ async fn get_or_spawn(
         Ok(id) => {
             // One that has ended already leaves the name free.
             if let Some(actor) = system.find(id) {
-                system.register_reserved(reservation, &actor);
+                system.register_reserved(reservation, &actor)?;
             }
             give_id(caller, id_out, id.0)
         }
@@ -190,37 +190,38 @@ fn environment_id(_: &mut Caller<'_, Guest>) -> Result<u64> {
 }
 
 /// Links the caller and a process, both ways. One that does not exist counts as having ended abnormally.
+///
+/// # Traps
+/// One of the two has no memory left for a link.
 fn link(caller: &mut Caller<'_, Guest>, tag: i64, process: u64) -> Result<()> {
     let guest = caller.data();
     match find(guest, process) {
-        Some(peer) => guest.actor.link(&peer, tag),
-        None => guest.actor.link_missed(ActorId(process), tag),
+        Some(peer) => guest.actor.link(&peer, tag)?,
+        None => guest.actor.link_missed(ActorId(process), tag)?,
     }
     Ok(())
 }
 
 fn unlink(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
-    let guest = caller.data();
-    if let Some(peer) = find(guest, process) {
-        guest.actor.unlink(&peer);
-    }
+    caller.data().actor.unlink(ActorId(process));
     Ok(())
 }
 
-/// From now on the caller receives the end of a process, however it ends.
+/// From now on the caller receives the end of a process, however it ends; of one that does not exist, at once.
+///
+/// # Traps
+/// The caller has no memory left for a monitor.
 fn monitor(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
     let guest = caller.data();
-    if let Some(watched) = find(guest, process) {
-        guest.actor.monitor(&watched);
+    match find(guest, process) {
+        Some(watched) => guest.actor.monitor(&watched)?,
+        None => guest.actor.monitor_missed(ActorId(process))?,
     }
     Ok(())
 }
 
 fn stop_monitoring(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
-    let guest = caller.data();
-    if let Some(watched) = find(guest, process) {
-        guest.actor.stop_monitoring(&watched);
-    }
+    caller.data().actor.stop_monitoring(ActorId(process));
     Ok(())
 }
 

@@ -1,10 +1,9 @@
-//! Prints `ready` and waits; any message (the app's `shutdown`, above all) makes it print `stopping` and end normally.
+//! Prints `ready` and waits for the app's stop, then prints `stopping` and ends normally after MS milliseconds.
 
-use lunatic::Mailbox;
-
-#[lunatic::main]
-fn main(mailbox: Mailbox<()>) {
+fn main() {
     println!("ready");
-    mailbox.receive();
+    perigee::wait_for_shutdown();
     println!("stopping");
+    std::thread::sleep(std::time::Duration::from_millis(guests::arg(0, 0)));
+    println!("stopped");
 }
