@@ -183,8 +183,9 @@ impl Launcher {
 
     /// Kills what is left, and removes the cgroup.
     pub(crate) async fn delete(&self) -> Result<(), LauncherError> {
-        drop(self.gate.lock().await.take());
         self.cgroup.remove().await?;
+        // Not before: a process that waits to be started would end by itself, with another status.
+        drop(self.gate.lock().await.take());
         Ok(())
     }
 }

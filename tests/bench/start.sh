@@ -25,6 +25,9 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$bin" ] && [ -n "$xtask" ] || { sed -n '2,11p' "$0" >&2; exit 2; }
 
+# Without containerd's warning about version 1 of cgroups.
+quietly() { "$@" 2> >(grep -v DEPRECATION >&2); }
+
 work=$(mktemp -d /tmp/perigee-start-XXXXXX)
 pid=
 cleanup() {
@@ -60,16 +63,18 @@ address = "$work/containerd.sock.ttrpc"
 TOML
 PATH="$work/bin:$tools/bin:$PATH" "$tools/bin/containerd" --config "$work/config.toml" >"$work/log" 2>&1 &
 pid=$!
-ctr=("$tools/bin/ctr" --address "$work/containerd.sock")
+ctr=(quietly "$tools/bin/ctr" --address "$work/containerd.sock")
 for _ in $(seq 100); do "${ctr[@]}" version >/dev/null 2>&1 && break; sleep 0.1; done
 for image in native wasm; do "${ctr[@]}" images import "$work/$image.tar" >/dev/null; done
 native=$("${ctr[@]}" images ls -q | grep native) wasm=$("${ctr[@]}" images ls -q | grep wasm)
 
+# A mount that the shim's own launcher leaves to runc.
+runcs=--mount=type=tmpfs,src=tmpfs,dst=/scratch,options=tmpcopyup
 # Milliseconds of one run; it fails when the output is missing.
-once() { # RUNTIME IMAGE ID
+once() { # RUNTIME IMAGE ID OPTION...
     local before after output
     before=$(date +%s%N)
-    output=$("${ctr[@]}" run --rm --runtime "$1" "$2" "$3" 2>>"$work/errors") || { cat "$work/errors" >&2; return 1; }
+    output=$("${ctr[@]}" run --rm --runtime "$1" "${@:4}" "$2" "$3" 2>>"$work/errors") || { cat "$work/errors" >&2; return 1; }
     after=$(date +%s%N)
     [ "$output" = hello ] || echo "lost output: '$output'" >>"$work/lost"
     echo $(((after - before) / 10000)) | sed 's/..$/.&/'
@@ -79,16 +84,16 @@ echo "load before: $(cut -d' ' -f1-3 /proc/loadavg)"
 for run in $(seq 0 "$runs"); do
     # The first round only warms.
     for case in "runc.v2-native io.containerd.runc.v2 $native" "perigee-native io.containerd.perigee.v1 $native" \
-        "perigee-wasm io.containerd.perigee.v1 $wasm"; do
-        read -r name runtime image <<<"$case"
-        took=$(once "$runtime" "$image" "$name-$run")
+        "perigee-wasm io.containerd.perigee.v1 $wasm" "perigee-by-runc io.containerd.perigee.v1 $wasm $runcs"; do
+        read -r name runtime image option <<<"$case"
+        took=$(once "$runtime" "$image" "$name-$run" ${option:+"$option"})
         [ "$run" = 0 ] || echo "$took" >>"$work/$name.ms"
         sleep 0.3
     done
 done
 echo "load after:  $(cut -d' ' -f1-3 /proc/loadavg)"
 printf '%-16s %8s %8s\n' "ctr run --rm, ms" p50 p90
-for name in runc.v2-native perigee-native perigee-wasm; do
+for name in runc.v2-native perigee-native perigee-wasm perigee-by-runc; do
     sort -n "$work/$name.ms" | awk -v name="$name" '{ a[NR] = $1 } END { printf "%-16s %8.1f %8.1f\n", name, a[int((NR + 1) / 2)], a[int(NR * 0.9 + 0.5)] }'
 done
 [ ! -e "$work/lost" ] || echo "runs whose output ctr lost: $(wc -l <"$work/lost")"
