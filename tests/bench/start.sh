@@ -32,7 +32,7 @@ work=$(mktemp -d /tmp/perigee-start-XXXXXX)
 pid=
 cleanup() {
     [ -z "$pid" ] || { kill "$pid" && wait "$pid"; } 2>/dev/null || true
-    grep -o "$work[^ ]*" /proc/mounts | sort -r | while read -r mount; do umount -l "$mount" || true; done
+    { grep -o "$work[^ ]*" /proc/mounts || true; } | sort -r | while read -r mount; do umount -l "$mount" || true; done
     rm -rf "$work"
 }
 trap cleanup EXIT
