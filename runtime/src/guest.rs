@@ -37,13 +37,13 @@ impl Guest {
         Self {
             memory_account: MemoryAccount::new(Arc::clone(&actor)),
             scratch: Scratch::new(Arc::clone(&actor)),
+            sockets: Sockets::new(Arc::clone(&actor)),
             node,
             actor,
             class,
             memory: None,
             wasi: None,
             errors: Table::default(),
-            sockets: Sockets::default(),
             last_words: None,
         }
     }

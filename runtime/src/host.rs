@@ -4,6 +4,7 @@
 //! a guest gets wrong ends that guest with a [`Trap`](wasmtime::Trap)-like error that carries the function's name.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions)]
 
+pub(crate) mod charge;
 pub(crate) mod last_words;
 mod lunatic;
 mod memory;

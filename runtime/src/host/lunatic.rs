@@ -12,6 +12,7 @@ mod registry;
 mod tcp;
 mod timer;
 mod trap;
+mod udp;
 mod version;
 
 use std::fmt::Display;
@@ -47,6 +48,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     tcp::add_to_linker(linker)?;
     timer::add_to_linker(linker)?;
     trap::add_to_linker(linker)?;
+    udp::add_to_linker(linker)?;
     version::add_to_linker(linker)
 }
 

@@ -20,6 +20,11 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
+    /// Number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Adds an entry; returns its id.
     pub(crate) fn add(&mut self, entry: T) -> wasmtime::Result<u64> {
         if self.entries.len() >= MAX_ENTRIES {

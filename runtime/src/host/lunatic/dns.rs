@@ -1,6 +1,7 @@
 //! `lunatic::networking`, names: resolving, and the lists of addresses that other functions return too.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use wasmtime::{Caller, Linker, Result, bail};
@@ -48,8 +49,10 @@ async fn resolve(caller: &mut Caller<'_, Guest>, name: u32, name_len: u32, timeo
             if let Some(host) = name_of(&name) {
                 sockets.gate.resolved(rules, host, &addresses);
             }
-            let list = sockets.addresses.add(addresses.into())?;
-            give_id(caller, id_out, list)
+            match sockets.add_addresses(addresses.into()) {
+                Ok(list) => give_id(caller, id_out, list),
+                Err(full) => give_error(caller, id_out, &full),
+            }
         }
     }
 }
@@ -70,7 +73,7 @@ fn resolve_next(
     scope_out: u32,
 ) -> Result<u32> {
     let (memory, guest) = split(caller)?;
-    let Some(address) = guest.sockets.addresses.get_mut(list)?.pop_front() else { return Ok(NO_MORE) };
+    let Some(address) = guest.sockets.addresses.get_mut(list)?.left.pop_front() else { return Ok(NO_MORE) };
     match address {
         SocketAddr::V4(v4) => {
             put(memory, kind_out, 4u32.to_le_bytes())?;
@@ -91,10 +94,16 @@ fn drop_dns_iterator(caller: &mut Caller<'_, Guest>, list: u64) -> Result<()> {
     caller.data_mut().sockets.addresses.remove(list).map(drop)
 }
 
-/// Leaves a list with one address.
-pub(super) fn give_address(caller: &mut Caller<'_, Guest>, out: u32, address: SocketAddr) -> Result<()> {
-    let list = caller.data_mut().sockets.addresses.add(VecDeque::from([address]))?;
-    put_id(caller, out, list)
+/// Leaves a list with one address, or an error.
+pub(super) fn give_address(caller: &mut Caller<'_, Guest>, out: u32, address: io::Result<SocketAddr>) -> Result<u32> {
+    let list = match address {
+        Ok(address) => caller.data_mut().sockets.add_addresses(VecDeque::from([address])),
+        Err(error) => return give_error(caller, out, &error),
+    };
+    match list {
+        Ok(list) => give_id(caller, out, list),
+        Err(full) => give_error(caller, out, &full),
+    }
 }
 
 /// An address as guests pass it.

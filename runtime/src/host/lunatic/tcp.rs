@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::{Caller, Linker, Result};
 
 use super::dns::{give_address, read_address};
-use super::{ID_IN_OUT, TIMED_OUT, give_error, give_id};
+use super::{TIMED_OUT, give_error, give_id};
 use crate::guest::Guest;
 use crate::host::import_module;
 use crate::host::memory::{bytes, bytes_mut, put_id, split};
-use crate::host::net::{Gate, Listener, Stream, within};
+use crate::host::net::{Gate, Held, Listener, Stream, within};
 
 /// Pieces of one vectored write that are passed on: as many as Linux takes (`UIO_MAXIOV`).
 const MAX_PIECES: u32 = 1024;
@@ -63,10 +63,14 @@ async fn tcp_bind(
     if let Err(denied) = Gate::listen(&guest.class.spec.permissions.network, &guest.class.name, address) {
         return give_error(caller, id_out, &denied);
     }
+    let place = match guest.sockets.place() {
+        Ok(place) => place,
+        Err(full) => return give_error(caller, id_out, &full),
+    };
     let draining = guest.node.draining.clone();
     match Listener::bind(address, draining).await {
         Ok(listener) => {
-            let id = caller.data_mut().sockets.listeners.add(Arc::new(listener))?;
+            let id = caller.data_mut().sockets.listeners.add(Held::new(Arc::new(listener), place))?;
             give_id(caller, id_out, id)
         }
         Err(error) => give_error(caller, id_out, &format_args!("cannot listen on {address}: {error}")),
@@ -78,8 +82,8 @@ fn drop_tcp_listener(caller: &mut Caller<'_, Guest>, listener: u64) -> Result<()
 }
 
 fn tcp_local_addr(caller: &mut Caller<'_, Guest>, listener: u64, id_out: u32) -> Result<u32> {
-    let address = caller.data().sockets.listeners.get(listener)?.local_address();
-    give_result(caller, id_out, address)
+    let address = caller.data().sockets.listeners.get(listener)?.socket.local_address();
+    give_address(caller, id_out, address)
 }
 
 /// Waits for a connection.
@@ -88,20 +92,28 @@ fn tcp_local_addr(caller: &mut Caller<'_, Guest>, listener: u64, id_out: u32) ->
 /// 0: stream and list with the peer's address are written; 1: an error is at `id_out`, as when the app shuts down.
 async fn tcp_accept(caller: &mut Caller<'_, Guest>, listener: u64, id_out: u32, peer_out: u32) -> Result<u32> {
     let guest = caller.data();
-    let listener = Arc::clone(guest.sockets.listeners.get(listener)?);
+    let listener = Arc::clone(&guest.sockets.listeners.get(listener)?.socket);
+    let place = match guest.sockets.place() {
+        Ok(place) => place,
+        // The connection waits in the system's queue until there is room.
+        Err(full) => return refuse_accept(caller, id_out, peer_out, &full),
+    };
     let open = guest.node.open_streams.clone();
-    match listener.accept(&open).await {
-        Ok((stream, peer)) => {
-            let id = caller.data_mut().sockets.streams.add(Arc::new(stream))?;
-            put_id(caller, id_out, id)?;
-            give_address(caller, peer_out, peer)?;
-            Ok(ID_IN_OUT)
-        }
-        Err(error) => {
-            put_id(caller, peer_out, 0)?;
-            give_error(caller, id_out, &error)
-        }
+    let (stream, peer) = match listener.accept(&open).await {
+        Ok(accepted) => accepted,
+        Err(error) => return refuse_accept(caller, id_out, peer_out, &error),
+    };
+    match caller.data_mut().sockets.add_addresses([peer].into()) {
+        Ok(list) => put_id(caller, peer_out, list)?,
+        Err(full) => return refuse_accept(caller, id_out, peer_out, &full),
     }
+    let id = caller.data_mut().sockets.streams.add(Held::new(Arc::new(stream), place))?;
+    give_id(caller, id_out, id)
+}
+
+fn refuse_accept(caller: &mut Caller<'_, Guest>, id_out: u32, peer_out: u32, error: &dyn std::fmt::Display) -> Result<u32> {
+    put_id(caller, peer_out, 0)?;
+    give_error(caller, id_out, error)
 }
 
 /// Connects. Needs a rule of `permissions.network.connect`.
@@ -124,11 +136,15 @@ async fn tcp_connect(
     if let Err(denied) = guest.sockets.gate.connect(&guest.class.spec.permissions.network, &guest.class.name, address) {
         return give_error(caller, id_out, &denied);
     }
+    let place = match guest.sockets.place() {
+        Ok(place) => place,
+        Err(full) => return give_error(caller, id_out, &full),
+    };
     let open = guest.node.open_streams.clone();
     match within(timeout, Stream::connect(address, &open)).await {
         None => Ok(TIMED_OUT),
         Some(Ok(stream)) => {
-            let id = caller.data_mut().sockets.streams.add(Arc::new(stream))?;
+            let id = caller.data_mut().sockets.streams.add(Held::new(Arc::new(stream), place))?;
             give_id(caller, id_out, id)
         }
         Some(Err(error)) => give_error(caller, id_out, &format_args!("cannot connect to {address}: {error}")),
@@ -136,15 +152,8 @@ async fn tcp_connect(
 }
 
 fn tcp_peer_addr(caller: &mut Caller<'_, Guest>, stream: u64, id_out: u32) -> Result<u32> {
-    let address = caller.data().sockets.streams.get(stream)?.peer_address();
-    give_result(caller, id_out, address)
-}
-
-fn give_result(caller: &mut Caller<'_, Guest>, out: u32, address: io::Result<std::net::SocketAddr>) -> Result<u32> {
-    match address {
-        Ok(address) => give_address(caller, out, address).map(|()| ID_IN_OUT),
-        Err(error) => give_error(caller, out, &error),
-    }
+    let address = caller.data().sockets.streams.get(stream)?.socket.peer_address();
+    give_address(caller, id_out, address)
 }
 
 fn drop_tcp_stream(caller: &mut Caller<'_, Guest>, stream: u64) -> Result<()> {
@@ -153,10 +162,12 @@ fn drop_tcp_stream(caller: &mut Caller<'_, Guest>, stream: u64) -> Result<()> {
 
 /// # Returns
 /// A further handle of the same connection.
+/// # Traps
+/// The guest holds too many sockets.
 fn clone_tcp_stream(caller: &mut Caller<'_, Guest>, stream: u64) -> Result<u64> {
-    let streams = &mut caller.data_mut().sockets.streams;
-    let stream = Arc::clone(streams.get(stream)?);
-    streams.add(stream)
+    let sockets = &mut caller.data_mut().sockets;
+    let (stream, place) = (Arc::clone(&sockets.streams.get(stream)?.socket), sockets.place()?);
+    sockets.streams.add(Held::new(stream, place))
 }
 
 /// Writes pieces, each given as pointer and length.
@@ -164,8 +175,9 @@ fn clone_tcp_stream(caller: &mut Caller<'_, Guest>, stream: u64) -> Result<u64> 
 /// # Returns
 /// 0: the number of bytes written, maybe fewer than given, is at `out`; 1: an error is; 9027: the write timeout is over.
 async fn tcp_write_vectored(caller: &mut Caller<'_, Guest>, stream: u64, pieces: u32, count: u32, out: u32) -> Result<u32> {
-    let stream = Arc::clone(caller.data().sockets.streams.get(stream)?);
+    let stream = Arc::clone(&caller.data().sockets.streams.get(stream)?.socket);
     let waiting = within(stream.write_timeout.load(Ordering::Relaxed), async {
+        let _turn = stream.writer.lock().await;
         loop {
             let (memory, _) = split(caller)?;
             match stream.try_write(&gather(memory, pieces, count)?) {
@@ -197,14 +209,14 @@ fn gather(memory: &[u8], pieces: u32, count: u32) -> Result<Vec<IoSlice<'_>>> {
 /// # Returns
 /// 0: the number of bytes, 0 at the end of the stream, is at `out`; 1: an error is; 9027: the read timeout is over.
 async fn tcp_read(caller: &mut Caller<'_, Guest>, stream: u64, ptr: u32, len: u32, out: u32) -> Result<u32> {
-    let stream = Arc::clone(caller.data().sockets.streams.get(stream)?);
+    let stream = Arc::clone(&caller.data().sockets.streams.get(stream)?.socket);
     let timeout = stream.read_timeout.load(Ordering::Relaxed);
     read_into(caller, &stream, timeout, (ptr, len, out), Stream::try_read).await
 }
 
 /// As [`tcp_read`], but leaves the bytes to be read again.
 async fn tcp_peek(caller: &mut Caller<'_, Guest>, stream: u64, ptr: u32, len: u32, out: u32) -> Result<u32> {
-    let stream = Arc::clone(caller.data().sockets.streams.get(stream)?);
+    let stream = Arc::clone(&caller.data().sockets.streams.get(stream)?.socket);
     let timeout = stream.peek_timeout.load(Ordering::Relaxed);
     read_into(caller, &stream, timeout, (ptr, len, out), Stream::try_peek).await
 }
@@ -217,6 +229,7 @@ async fn read_into(
     read: fn(&Stream, &mut [u8]) -> io::Result<usize>,
 ) -> Result<u32> {
     let waiting = within(timeout, async {
+        let _turn = stream.reader.lock().await;
         loop {
             let (memory, _) = split(caller)?;
             match read(stream, bytes_mut(memory, ptr, len)?) {
@@ -241,11 +254,11 @@ fn give_count(caller: &mut Caller<'_, Guest>, out: u32, done: Option<io::Result<
 }
 
 fn setting(caller: &Caller<'_, Guest>, stream: u64, which: fn(&Stream) -> &AtomicU64) -> Result<u64> {
-    Ok(which(caller.data().sockets.streams.get(stream)?).load(Ordering::Relaxed))
+    Ok(which(&caller.data().sockets.streams.get(stream)?.socket).load(Ordering::Relaxed))
 }
 
 fn set(caller: &Caller<'_, Guest>, stream: u64, which: fn(&Stream) -> &AtomicU64, milliseconds: u64) -> Result<()> {
-    which(caller.data().sockets.streams.get(stream)?).store(milliseconds, Ordering::Relaxed);
+    which(&caller.data().sockets.streams.get(stream)?.socket).store(milliseconds, Ordering::Relaxed);
     Ok(())
 }
 
@@ -290,8 +303,8 @@ fn tcp_flush(caller: &mut Caller<'_, Guest>, stream: u64, error_out: u32) -> Res
 fn push_tcp_stream(caller: &mut Caller<'_, Guest>, stream: u64) -> Result<u64> {
     let guest = caller.data_mut();
     guest.scratch.message()?;
-    let stream = guest.sockets.streams.remove(stream)?;
-    guest.scratch.push(Box::new(stream))
+    let held = guest.sockets.streams.remove(stream)?;
+    guest.scratch.push(Box::new(held.socket))
 }
 
 /// Moves a stream out of the message.
@@ -299,9 +312,10 @@ fn push_tcp_stream(caller: &mut Caller<'_, Guest>, stream: u64) -> Result<u64> {
 /// # Returns
 /// Its id.
 /// # Traps
-/// There is none at that index, or something else, which then stays.
+/// There is none at that index, or something else, which then stays; the guest holds too many sockets.
 fn take_tcp_stream(caller: &mut Caller<'_, Guest>, index: u64) -> Result<u64> {
     let guest = caller.data_mut();
+    let place = guest.sockets.place()?;
     let stream: Arc<Stream> = guest.scratch.pull(index)?;
-    guest.sockets.streams.add(stream)
+    guest.sockets.streams.add(Held::new(stream, place))
 }

@@ -7,6 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use hickory_resolver::TokioResolver;
 use tokio::sync::OnceCell;
 
+/// Bytes of `host:port` that are looked at: a name has 253 at the most.
+const MAX_NAME_BYTES: usize = 300;
+/// Addresses of one name that are passed on.
+const MAX_ADDRESSES: usize = 256;
+
 /// Made at the first use: most apps never resolve.
 #[derive(Default)]
 pub(crate) struct Resolver(OnceCell<TokioResolver>);
@@ -14,13 +19,16 @@ pub(crate) struct Resolver(OnceCell<TokioResolver>);
 impl Resolver {
     /// Resolves `host:port`.
     pub(crate) async fn resolve(&self, name: &str) -> Result<Vec<SocketAddr>, String> {
+        if name.len() > MAX_NAME_BYTES {
+            return Err(format!("a name of {} bytes is none: {MAX_NAME_BYTES} with its port are the most", name.len()));
+        }
         if let Ok(address) = name.parse() {
             return Ok(vec![address]);
         }
         let (host, port) = split(name)?;
         let resolver = self.0.get_or_try_init(|| async { resolver() }).await?;
         let found = resolver.lookup_ip(host).await.map_err(|error| format!("{host} was not resolved: {error}"))?;
-        Ok(found.iter().map(|ip| SocketAddr::new(ip, port)).collect())
+        Ok(found.iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::new(ip, port)).collect())
     }
 }
 
@@ -57,6 +65,8 @@ mod tests {
     async fn addresses_resolve_to_themselves_without_a_resolver() {
         let resolver = Resolver::default();
         assert_eq!(resolver.resolve("[::1]:80").await, Ok(vec!["[::1]:80".parse().unwrap()]));
+        let longest = format!("{}:80", "a".repeat(MAX_NAME_BYTES));
+        assert!(resolver.resolve(&longest).await.unwrap_err().contains("303 bytes"));
         assert!(resolver.resolve("nothing").await.unwrap_err().contains("host:port"));
         assert!(!resolver.0.initialized());
     }

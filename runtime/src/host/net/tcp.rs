@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// "No timeout" in a stream's settings.
@@ -50,6 +51,9 @@ impl OpenStreams {
 /// A connection. Clones of a guest are handles of the same one, and share its timeouts.
 pub(crate) struct Stream {
     tcp: TcpStream,
+    /// One reads and one writes at a time; others wait, in the order in which they came.
+    pub(crate) reader: Mutex<()>,
+    pub(crate) writer: Mutex<()>,
     /// In milliseconds.
     pub(crate) read_timeout: AtomicU64,
     pub(crate) write_timeout: AtomicU64,
@@ -61,7 +65,15 @@ impl Stream {
     fn new(tcp: TcpStream, open: &OpenStreams) -> Self {
         open.0.fetch_add(1, Ordering::Relaxed);
         let forever = || AtomicU64::new(FOREVER);
-        Self { tcp, read_timeout: forever(), write_timeout: forever(), peek_timeout: forever(), open: open.clone() }
+        Self {
+            tcp,
+            reader: Mutex::default(),
+            writer: Mutex::default(),
+            read_timeout: forever(),
+            write_timeout: forever(),
+            peek_timeout: forever(),
+            open: open.clone(),
+        }
     }
 
     pub(crate) async fn connect(address: SocketAddr, open: &OpenStreams) -> io::Result<Self> {
