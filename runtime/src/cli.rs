@@ -1,5 +1,8 @@
 //! The command line.
 
+mod cache;
+mod code;
+mod compile;
 mod load;
 mod run;
 mod session;
@@ -31,6 +34,9 @@ pub(crate) struct Cli {
 enum Command {
     Run(run::Run),
     Worker(worker::Worker),
+    Compile(compile::Compile),
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
 }
 
 impl Cli {
@@ -38,6 +44,8 @@ impl Cli {
         match self.command {
             Command::Run(run) => run.execute(),
             Command::Worker(worker) => worker.execute(),
+            Command::Compile(compile) => compile.execute(),
+            Command::Cache(cache) => cache.execute(),
         }
     }
 }

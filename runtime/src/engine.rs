@@ -4,6 +4,7 @@ mod clock;
 mod config;
 mod limiter;
 mod pool;
+mod precompiled;
 mod preempt;
 mod program;
 mod trap;
@@ -11,6 +12,7 @@ mod trap;
 pub(crate) use clock::Clock;
 pub(crate) use limiter::MemoryAccount;
 pub use pool::PoolSize;
+pub use precompiled::Compiler;
 pub(crate) use preempt::{Preempted, Turns};
 pub use program::{Program, ProgramError};
 pub(crate) use trap::trap_text;
@@ -45,6 +47,20 @@ impl Engine {
     /// What is wrong with the module, named by `name`.
     pub fn compile(&self, name: &str, bytes: &[u8]) -> Result<Program, ProgramError> {
         Program::compile(&self.wasmtime, &self.linker, name, bytes)
+    }
+
+    /// Maps a module that was compiled before, and links its imports.
+    ///
+    /// # Errors
+    /// [`ProgramError::Code`] where the code does not fit this engine: then compile the module.
+    pub fn load(&self, name: &str, code: &perigee_cache::Entry) -> Result<Program, ProgramError> {
+        Program::load(&self.wasmtime, &self.linker, name, code)
+    }
+
+    /// What compiled code depends on besides its module: versions, configuration, processor.
+    #[must_use]
+    pub fn fingerprint(&self) -> perigee_cache::Digest {
+        precompiled::fingerprint(&self.wasmtime)
     }
 
     /// Wraps the future of a guest so that it is preempted.

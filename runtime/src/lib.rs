@@ -25,7 +25,7 @@ mod supervisor;
 
 pub use app::{App, AppError, AppExit, GRACE};
 pub use class::{Class, ClassError, HostValues, MountedFolder};
-pub use engine::{Engine, PoolSize, Program, ProgramError};
+pub use engine::{Compiler, Engine, PoolSize, Program, ProgramError};
 pub use host::stdio::Output;
 pub use node::Node;
 pub use spawn::SpawnError;

@@ -4,8 +4,9 @@
 //! <bundle>/config.json     the OCI specification; rewritten for a Wasm container
 //!          rootfs/         where the image is mounted
 //!          work -> ...     the container's folder on disk (the bundle itself is usually on a ramdisk)
-//!          perigee/        /.perigee of a Wasm container: app.json, and mount points for the two below
+//!          perigee/        /.perigee of a Wasm container: app.json, and mount points for what is below
 //!          perigee/perigee      the worker is mounted over it
+//!          perigee/code/CLASS   compiled code of that class's module is mounted over it
 //!          perigee/modules/     modules of an artifact, from <work>/modules
 //! ```
 
@@ -82,6 +83,19 @@ impl Bundle {
                 make_folder(&folder.join("modules"))?;
             }
             Ok(())
+        };
+        write().map_err(ShimError::io(folder.display().to_string()))
+    }
+
+    /// Makes the mount points of compiled code, one for each class that has some.
+    pub(crate) fn write_code<'a>(&self, classes: impl Iterator<Item = &'a str>) -> Result<(), ShimError> {
+        let folder = self.perigee().join("code");
+        let mut classes = classes.peekable();
+        let mut write = || {
+            if classes.peek().is_some() {
+                make_folder(&folder)?;
+            }
+            classes.try_for_each(|class| fs::write(folder.join(class), ""))
         };
         write().map_err(ShimError::io(folder.display().to_string()))
     }

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     bundle::Bundle,
     cgroup::ContainerCgroup,
+    code::Code,
     console::Console,
     error::ShimError,
     events::Events,
@@ -64,6 +65,8 @@ pub(crate) struct Container {
     pub(crate) cgroup: ContainerCgroup,
     /// Without a pid namespace of its own, the end of the first process does not end the others.
     owns_pid_namespace: bool,
+    /// Compiled code that it has mapped: held here, it is not evicted from the node's cache.
+    _code: Vec<Code>,
     execs: Mutex<HashMap<String, Arc<Exec>>>,
 }
 
@@ -101,7 +104,7 @@ async fn set_up(
 ) -> Result<Arc<Container>, ShimError> {
     let config = bundle.config()?;
     let spec = ContainerSpec::parse(&config)?;
-    let kind = image::prepare(&request.id, bundle, config, &spec, shared).await?;
+    let (kind, code) = image::prepare(&request.id, bundle, config, &spec, &options, shared).await?;
     let runtime = Runtime::choose(kind, &options, bundle, runc, &shared.reaper);
     let process = Process::new(Stdio::new(&request.stdin, &request.stdout, &request.stderr, request.terminal));
     let hold = shared.reaper.hold();
@@ -116,6 +119,7 @@ async fn set_up(
         init: process,
         cgroup: ContainerCgroup::of_process(pid),
         owns_pid_namespace: spec.owns_pid_namespace(),
+        _code: code,
         execs: Mutex::default(),
     });
     shared.tasks.spawn(watch(container.clone(), exited, shared.events.clone()));

@@ -20,11 +20,14 @@ use serde_json::Value;
 use crate::{
     artifact::{Artifact, ArtifactError},
     bundle::Bundle,
+    code::{Code, Source},
+    compile_cgroup::CompileCgroup,
     container::{Kind, Shared},
     content::{ContentError, Store},
     error::ShimError,
     launch::{self, ContainerSpec, LaunchError, Modules, MountSpec, Program},
     module::{Content, Files, ModuleError},
+    options::RuntimeOptions,
 };
 
 /// Name of the worker, beside the shim.
@@ -42,6 +45,9 @@ pub(crate) enum ImageError {
     Artifact(#[from] ArtifactError),
     #[error(transparent)]
     Content(#[from] ContentError),
+    /// What is wrong with it, and its name.
+    #[error("{reason}")]
+    Compile { reason: String },
     #[error("the worker {path} is missing: Perigee is not installed completely on this node")]
     NoWorker { path: PathBuf },
 }
@@ -58,22 +64,35 @@ pub(crate) async fn prepare(
     bundle: &Bundle,
     config: Value,
     spec: &ContainerSpec,
+    options: &RuntimeOptions,
     shared: &Shared,
-) -> Result<Kind, ShimError> {
+) -> Result<(Kind, Vec<Code>), ShimError> {
     if spec.is_sandbox() {
-        return Ok(Kind::Native);
+        return Ok((Kind::Native, Vec::new()));
     }
     let binds = spec.binds().map(|mount| (PathBuf::from(&mount.destination), PathBuf::from(&mount.source)));
     let files = Files::new(bundle.path().join(spec.root()), binds);
     let (app, modules) = match find(id, bundle, spec, &files, shared).await? {
-        Found::Native => return Ok(Kind::Native),
+        Found::Native => return Ok((Kind::Native, Vec::new())),
         Found::Launch { app, modules } => (app, modules),
     };
     let text = annotation::encode(&app).map_err(LaunchError::from)?;
     bundle.write_perigee(&text, modules == Modules::Artifact)?;
-    let rewritten = launch::rewrite(config, &bundle.perigee(), &worker()?, modules, &bundle.modules())?;
+    let worker = worker()?;
+    let mut rewritten = launch::rewrite(config, &bundle.perigee(), &worker, modules, &bundle.modules())?;
+    let (cache, limit) = options.cache();
+    let cgroup = CompileCgroup::beside(spec.cgroups_path(), id);
+    let source = Source { cache, limit, worker: &worker, cgroup, reaper: &shared.reaper };
+    let code = source
+        .code(&app, |module| match modules {
+            Modules::Image => files.open(module),
+            Modules::Artifact => std::fs::File::open(bundle.modules().join(module)).map(Some),
+        })
+        .await?;
+    bundle.write_code(code.iter().map(|code| code.class.as_str()))?;
+    launch::add_code(&mut rewritten, code.iter().map(|code| (code.class.as_str(), code.entry.path())));
     bundle.write_config(&rewritten)?;
-    Ok(Kind::Wasm)
+    Ok((Kind::Wasm, code))
 }
 
 async fn find(id: &str, bundle: &Bundle, spec: &ContainerSpec, files: &Files, shared: &Shared) -> Result<Found, ShimError> {

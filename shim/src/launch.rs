@@ -19,6 +19,8 @@ const HOME: &str = "/.perigee";
 const WORKER: &str = "/.perigee/perigee";
 /// What it is to run.
 const APP: &str = "/.perigee/app.json";
+/// Compiled code of modules.
+const CODE: &str = "/.perigee/code";
 /// Modules that came with an artifact.
 const MODULES: &str = "/.perigee/modules";
 /// Options of both mounts. `bind` before `ro`: the kernel makes a bind mount read-only in a second step.
@@ -86,8 +88,9 @@ pub(crate) struct MountSpec {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Linux {
+    cgroups_path: String,
     namespaces: Vec<Namespace>,
     resources: Resources,
 }
@@ -151,6 +154,11 @@ impl ContainerSpec {
     /// Path of the root file system, relative to the bundle.
     pub(crate) fn root(&self) -> &Path {
         if self.root.path.is_empty() { Path::new("rootfs") } else { Path::new(&self.root.path) }
+    }
+
+    /// Its cgroup, in the form of the cgroup driver.
+    pub(crate) fn cgroups_path(&self) -> &str {
+        &self.linux.cgroups_path
     }
 
     /// Whether all its processes end with the first one.
@@ -288,6 +296,20 @@ pub(crate) fn rewrite(
         mounts.push(bind(modules_folder, MODULES));
     }
     Ok(config)
+}
+
+/// Adds compiled code to a rewritten `config.json`, by class and path. Its folder `code` in the home has the mount points.
+pub(crate) fn add_code<'a>(config: &mut Value, code: impl Iterator<Item = (&'a str, &'a Path)>) {
+    let mut binds = code.map(|(class, entry)| bind(entry, &format!("{CODE}/{class}"))).peekable();
+    if binds.peek().is_none() {
+        return;
+    }
+    if let Some(args) = config.pointer_mut("/process/args").and_then(Value::as_array_mut) {
+        args.extend([json!("--code"), json!(CODE)]);
+    }
+    if let Some(mounts) = config.pointer_mut("/mounts").and_then(Value::as_array_mut) {
+        mounts.extend(binds);
+    }
 }
 
 fn bind(source: &Path, destination: &str) -> Value {

@@ -6,6 +6,8 @@
 mod artifact;
 mod bundle;
 mod cgroup;
+mod code;
+mod compile_cgroup;
 mod console;
 mod container;
 mod content;

@@ -70,18 +70,23 @@ impl Files {
 
     /// What the regular file at `path` is, or `None` when there is none.
     pub(crate) fn content(&self, path: &str) -> Result<Option<Content>, ModuleError> {
+        let io = |source: io::Error| ModuleError::Io { path: Path::new("/").join(path), source };
+        match self.open(path) {
+            Ok(Some(file)) => content(file).map(Some).map_err(io),
+            Ok(None) => Ok(None),
+            Err(error) => Err(io(error)),
+        }
+    }
+
+    /// Opens the regular file at `path`.
+    pub(crate) fn open(&self, path: &str) -> io::Result<Option<File>> {
         let path = Path::new("/").join(path);
-        let io = |source: io::Error| ModuleError::Io { path: path.clone(), source };
         let found = match self.mounts.iter().find_map(|(to, from)| Some((from, path.strip_prefix(to).ok()?))) {
             Some((source, rest)) if rest.as_os_str().is_empty() => open_regular(CWD, source, ResolveFlags::empty()),
             Some((source, rest)) => open_in(source, rest),
             None => open_in(&self.rootfs, &path),
         };
-        match found {
-            Ok(Some(file)) => content(file).map(Some).map_err(io),
-            Ok(None) => Ok(None),
-            Err(error) => Err(io(error.into())),
-        }
+        Ok(found?)
     }
 
     /// Whether the image has no files at all, as the root file system of an artifact.

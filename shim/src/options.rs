@@ -21,6 +21,8 @@ const GENERIC: &str = "runtimeoptions.v1.Options";
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// containerd's own default; the namespace is appended.
 const DEFAULT_ROOT: &str = "/run/containerd/runc";
+/// Where the node keeps compiled code.
+const DEFAULT_CACHE: &str = "/var/lib/perigee/cache";
 /// In the bundle: the options that its container was created with, for `delete` after the shim died.
 const FILE: &str = "perigee-options.json";
 
@@ -44,6 +46,10 @@ pub(crate) struct RuntimeOptions {
     pub(crate) io_uid: u32,
     /// Group of the stdio pipes.
     pub(crate) io_gid: u32,
+    /// Folder of the node's compiled code; empty: [`DEFAULT_CACHE`]. Perigee's own, as the next one.
+    pub(crate) code_cache: String,
+    /// Bytes that it holds at most; 0: [`perigee_cache::DEFAULT_LIMIT`].
+    pub(crate) code_cache_bytes: u64,
     /// Accepted because containerd writes it into the table; says what the table is, which is known.
     #[serde(skip_serializing)]
     type_url: String,
@@ -126,6 +132,12 @@ impl RuntimeOptions {
     pub(crate) fn root(&self, namespace: &str) -> PathBuf {
         let root = if self.root.is_empty() { DEFAULT_ROOT } else { &self.root };
         Path::new(root).join(namespace)
+    }
+
+    /// Folder of the node's compiled code, and how much of it there may be.
+    pub(crate) fn cache(&self) -> (PathBuf, u64) {
+        let folder = if self.code_cache.is_empty() { DEFAULT_CACHE } else { &self.code_cache };
+        (folder.into(), if self.code_cache_bytes == 0 { perigee_cache::DEFAULT_LIMIT } else { self.code_cache_bytes })
     }
 
     /// The OCI runtime, in PATH or beside the shim.

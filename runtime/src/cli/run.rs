@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use perigee_runtime::{HostValues, MountedFolder};
 use perigee_spec::{ActorClass, AppSpec, EnvVar, Limits, MAX_MEMORY, MemoryBytes, Network, RestartPolicy};
 
+use super::code::Code;
 use super::load;
 use super::session::{CANNOT_RUN, Outputs, Session};
 
@@ -54,6 +55,9 @@ pub(super) struct Run {
     /// The exported function that a module starts with
     #[arg(long, value_name = "FUNCTION", default_value = perigee_spec::DEFAULT_ENTRYPOINT)]
     entrypoint: String,
+    /// Compile, and neither use nor fill ~/.cache/perigee/code
+    #[arg(long)]
+    no_cache: bool,
     /// Seconds in which connections may finish after Ctrl-C
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     grace: u64,
@@ -86,10 +90,11 @@ impl Run {
 
     fn session(self) -> anyhow::Result<Session> {
         let grace = std::time::Duration::from_secs(self.grace);
+        let code = if self.no_cache { Code::Compile } else { Code::of_user() };
         if load::is_wasm(&self.file)? {
             let host = HostValues { folders: self.folders()?, ..HostValues::default() };
             let app = self.module()?;
-            return Ok(Session { app, modules: vec![self.file], host, grace });
+            return Ok(Session { app, modules: vec![self.file], host, code, grace });
         }
         if self.file.extension().is_some_and(|extension| extension == "wasm") {
             bail!("{}: this is no WebAssembly module: it does not start with \\0asm", self.file.display());
@@ -101,7 +106,7 @@ impl Run {
         let mut variables: HashMap<String, String> = std::env::vars().collect();
         variables.extend(self.env.iter().map(|text| variable(text)).collect::<anyhow::Result<Vec<_>>>()?);
         let volumes = self.volumes.iter().map(|text| volume(text)).collect::<anyhow::Result<_>>()?;
-        Ok(Session { app, modules, host: HostValues { variables, volumes, folders: Vec::new() }, grace })
+        Ok(Session { app, modules, host: HostValues { variables, volumes, folders: Vec::new() }, code, grace })
     }
 
     /// The app that a module is without a manifest.
@@ -188,7 +193,7 @@ fn volume(text: &str) -> anyhow::Result<(String, PathBuf)> {
 }
 
 #[expect(clippy::print_stderr, reason = "the last word of a command, after its log")]
-fn complain(message: &str, code: u8) -> ExitCode {
+pub(super) fn complain(message: &str, code: u8) -> ExitCode {
     eprintln!("perigee: {message}");
     ExitCode::from(code)
 }

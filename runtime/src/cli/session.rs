@@ -10,6 +10,8 @@ use perigee_spec::AppSpec;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use super::code::Code;
+
 /// Variable that sets which log lines of Perigee itself are shown, as `tracing_subscriber::EnvFilter` reads it.
 const LOG_VARIABLE: &str = "PERIGEE_LOG";
 /// Threads for file access, compiling and name look-ups.
@@ -28,6 +30,7 @@ pub(super) struct Session {
     /// Module of each class, in the order of the app.
     pub(super) modules: Vec<PathBuf>,
     pub(super) host: HostValues,
+    pub(super) code: Code,
     pub(super) grace: Duration,
 }
 
@@ -92,7 +95,7 @@ impl Session {
         Ok(app.run(stop, grace).await)
     }
 
-    /// Compiles what the classes need, each module once.
+    /// Gets what the classes need, each module once.
     fn prepare(self, stdout: Output, stderr: Output) -> anyhow::Result<std::sync::Arc<Node>> {
         let engine = Engine::new(PoolSize::for_app(&self.app))?;
         let mut programs: Vec<(PathBuf, Program)> = Vec::new();
@@ -102,7 +105,7 @@ impl Session {
             let program = match known {
                 Some(program) => program,
                 None => {
-                    let program = compile(&engine, path)?;
+                    let program = self.code.program(&engine, spec.name.as_str(), path)?;
                     programs.push((path.clone(), program.clone()));
                     program
                 }
@@ -111,15 +114,6 @@ impl Session {
         }
         Ok(Node::new(engine, classes, stdout, stderr))
     }
-}
-
-fn compile(engine: &Engine, path: &std::path::Path) -> anyhow::Result<Program> {
-    let started = std::time::Instant::now();
-    let bytes = std::fs::read(path).with_context(|| format!("the module {} cannot be read", path.display()))?;
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let program = engine.compile(&name, &bytes)?;
-    tracing::debug!("compiled {name} ({} KiB) in {} ms", bytes.len() / 1024, started.elapsed().as_millis());
-    Ok(program)
 }
 
 /// SIGTERM and SIGINT, from the first look on.

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use perigee_runtime::{AppExit, HostValues};
 use perigee_spec::annotation;
 
+use super::code::Code;
 use super::load;
 use super::session::{CANNOT_RUN, Outputs, Session};
 
@@ -22,6 +23,9 @@ pub(super) struct Worker {
     /// The folder below which the modules of the classes are
     #[arg(long, value_name = "DIR", default_value = "/")]
     modules: PathBuf,
+    /// A folder with compiled code that the shim prepared: a file for a class, by its name
+    #[arg(long, value_name = "DIR")]
+    code: Option<PathBuf>,
     /// Seconds in which connections may finish after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = perigee_runtime::GRACE.as_secs())]
     grace: u64,
@@ -54,7 +58,8 @@ impl Worker {
         let app = annotation::decode(&text)?;
         let modules = load::modules(&app, &self.modules)?;
         let host = HostValues { variables: std::env::vars().collect(), ..HostValues::default() };
-        Ok(Session { app, modules, host, grace: std::time::Duration::from_secs(self.grace) })
+        let code = self.code.clone().map_or(Code::Compile, Code::Mounted);
+        Ok(Session { app, modules, host, code, grace: std::time::Duration::from_secs(self.grace) })
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use perigee_cache::Entry;
 use wasmtime::{InstancePre, Linker, Module, ModuleExport};
 
+use super::precompiled;
 use crate::guest::Guest;
 
 /// The first bytes of a WebAssembly binary: magic and version 1
@@ -38,6 +40,14 @@ pub enum ProgramError {
         /// What Wasmtime says.
         reason: String,
     },
+    /// Its compiled code cannot be used here; compiling it again can help.
+    #[error("{name}: the compiled code cannot be used: {reason}")]
+    Code {
+        /// The module.
+        name: String,
+        /// What Wasmtime says.
+        reason: String,
+    },
     /// It needs something that no host function provides.
     #[error("{name}: the module does not link: {reason}")]
     Import {
@@ -46,6 +56,18 @@ pub enum ProgramError {
         /// Which import.
         reason: String,
     },
+}
+
+/// Refuses what is no core module before it is compiled.
+pub(super) fn check_kind(name: &str, bytes: &[u8]) -> Result<(), ProgramError> {
+    let name = name.to_owned();
+    if bytes.starts_with(COMPONENT) {
+        return Err(ProgramError::Component { name });
+    }
+    if !bytes.starts_with(CORE_MODULE) {
+        return Err(ProgramError::NotWasm { name, start: bytes.iter().copied().take(4).collect() });
+    }
+    Ok(())
 }
 
 /// A compiled module. Cheap to clone.
@@ -65,23 +87,39 @@ impl Program {
         name: &str,
         bytes: &[u8],
     ) -> Result<Self, ProgramError> {
+        check_kind(name, bytes)?;
+        let module = Module::from_binary(engine, bytes);
+        let invalid = |error| ProgramError::Invalid { name: name.to_owned(), reason: format!("{error:#}") };
+        Self::link(linker, name, &module.map_err(invalid)?)
+    }
+
+    /// From code that was compiled before.
+    pub(super) fn load(
+        engine: &wasmtime::Engine,
+        linker: &Linker<Guest>,
+        name: &str,
+        code: &Entry,
+    ) -> Result<Self, ProgramError> {
+        let unusable = |error| ProgramError::Code { name: name.to_owned(), reason: format!("{error:#}") };
+        Self::link(linker, name, &precompiled::load(engine, code).map_err(unusable)?)
+    }
+
+    fn link(linker: &Linker<Guest>, name: &str, module: &Module) -> Result<Self, ProgramError> {
         let name = name.to_owned();
-        if bytes.starts_with(COMPONENT) {
-            return Err(ProgramError::Component { name });
-        }
-        if !bytes.starts_with(CORE_MODULE) {
-            return Err(ProgramError::NotWasm { name, start: bytes.iter().copied().take(4).collect() });
-        }
-        let module = match Module::from_binary(engine, bytes) {
-            Ok(module) => module,
-            Err(error) => return Err(ProgramError::Invalid { name, reason: format!("{error:#}") }),
-        };
-        let instance = match linker.instantiate_pre(&module) {
+        let instance = match linker.instantiate_pre(module) {
             Ok(instance) => instance,
             Err(error) => return Err(ProgramError::Import { name, reason: format!("{error:#}") }),
         };
         let memory = module.get_export_index("memory");
         Ok(Self(Arc::new(Inner { name, instance, memory })))
+    }
+
+    /// Its code, for the cache.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn code(&self) -> wasmtime::Result<Vec<u8>> {
+        self.0.instance.module().serialize()
     }
 
     /// Its name, as the app calls it.

@@ -30,6 +30,8 @@ pub(crate) fn repository() -> &'static Path {
 /// `perigee` with arguments.
 pub(crate) fn perigee<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_perigee"));
+    // Of the tests alone: what the user keeps counts for none of them.
+    command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

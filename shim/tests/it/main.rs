@@ -2,6 +2,7 @@
 //! these tests need root.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
 
+mod code;
 mod launcher;
 mod native;
 mod node;

@@ -11,8 +11,8 @@ use std::{
 
 use containerd_shim::{
     api::{
-        ConnectRequest, CreateTaskRequest, CreateTaskResponse, DeleteRequest, DeleteResponse, KillRequest, Options,
-        ShutdownRequest, StartRequest, WaitRequest, WaitResponse,
+        ConnectRequest, CreateTaskRequest, CreateTaskResponse, DeleteRequest, DeleteResponse, KillRequest, ShutdownRequest,
+        StartRequest, WaitRequest, WaitResponse,
     },
     protos::{
         api::{Empty, ForwardRequest},
@@ -24,7 +24,6 @@ use containerd_shim::{
             context::{self, Context},
         },
     },
-    util::convert_to_any,
 };
 use serde_json::{Value, json};
 
@@ -105,6 +104,16 @@ impl Node {
 
     pub(crate) fn bundle_path(&self, id: &str) -> PathBuf {
         self.path().join("bundles").join(id)
+    }
+
+    /// The node's compiled code.
+    pub(crate) fn code_cache(&self) -> PathBuf {
+        self.path().join("code")
+    }
+
+    /// What the stand-in worker wrote about each time it compiled.
+    pub(crate) fn compiled(&self) -> String {
+        fs::read_to_string(self.path().join("bin/compiled")).unwrap_or_default()
     }
 
     /// State of the containers that runc knows.
@@ -208,15 +217,23 @@ pub(crate) fn call_context() -> Context {
 
 impl Shim {
     pub(crate) fn request(&self, bundle: &Bundle) -> CreateTaskRequest {
-        let options = Options { root: self.runc.to_str().unwrap().to_owned(), ..Options::default() };
         CreateTaskRequest {
             id: bundle.id.clone(),
             bundle: bundle.path.to_str().unwrap().to_owned(),
             stdout: bundle.stream("stdout"),
             stderr: bundle.stream("stderr"),
-            options: Some(convert_to_any(Box::new(options)).unwrap()).into(),
+            options: Some(self.options("")).into(),
             ..CreateTaskRequest::new()
         }
+    }
+
+    /// The table of options, with `more` in it, as containerd hands it on: field 3 of its generic message.
+    pub(crate) fn options(&self, more: &str) -> Any {
+        let table = format!("Root = {:?}\nCodeCache = {:?}\n{more}", self.runc, self.runc.with_file_name("code"));
+        let length = u8::try_from(table.len()).unwrap();
+        let prefix = if length < 128 { vec![0x1a, length] } else { vec![0x1a, length, 1] };
+        let value = [prefix, table.into_bytes()].concat();
+        Any { type_url: "runtimeoptions.v1.Options".to_owned(), value, ..Any::default() }
     }
 
     pub(crate) async fn create(&self, bundle: &Bundle) -> ttrpc::Result<CreateTaskResponse> {
@@ -237,11 +254,6 @@ impl Shim {
 
     pub(crate) async fn delete(&self, id: &str) -> ttrpc::Result<DeleteResponse> {
         self.client.delete(call_context(), &DeleteRequest { id: id.to_owned(), ..DeleteRequest::new() }).await
-    }
-
-    /// Folder of runc's state.
-    pub(crate) fn runc_root(&self) -> &Path {
-        &self.runc
     }
 
     /// Kills the shim, and waits until it is gone.

@@ -10,8 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use containerd_shim::api::{CreateTaskRequest, Options};
-use containerd_shim::util::convert_to_any;
+use containerd_shim::api::CreateTaskRequest;
 use serde_json::{Value, json};
 
 use crate::node::{Bundle, Node, Shim};
@@ -66,9 +65,7 @@ fn source(node: &Node, destination: &str) -> PathBuf {
 fn request(shim: &Shim, bundle: &Bundle, by_runc: bool) -> CreateTaskRequest {
     let mut request = shim.request(bundle);
     if by_runc {
-        let root = shim.runc_root().to_str().unwrap().to_owned();
-        let options = Options { root, no_new_keyring: true, ..Options::default() };
-        request.options = Some(convert_to_any(Box::new(options)).unwrap()).into();
+        request.options = Some(shim.options("NoNewKeyring = true\n")).into();
     }
     request
 }

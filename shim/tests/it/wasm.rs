@@ -25,10 +25,11 @@ async fn a_module_is_run_by_the_worker_in_a_read_only_root() {
     assert_eq!(shim.wait("a").await.exit_status, 0);
     let output = bundle.expect("stdout", "written").await;
     let mut lines = output.lines();
-    assert_eq!(lines.next(), Some("args worker --app /.perigee/app.json --modules /"));
+    assert_eq!(lines.next(), Some("args worker --app /.perigee/app.json --modules / --code /.perigee/code"));
     let app: Value = serde_json::from_str(lines.next().unwrap().strip_prefix("app ").unwrap()).unwrap();
     assert_eq!(app["actors"][0]["module"], "app.wasm");
     assert_eq!(app["actors"][0]["args"], json!(["--port", "80"]));
+    assert!(lines.next().unwrap().starts_with("code /.perigee/code/main"), "{output}");
     assert_eq!(lines.next(), Some("written false"), "the app's specification is read-only");
     shim.delete("a").await.unwrap();
     shim.end().await;
