@@ -35,7 +35,11 @@ impl Engine {
     /// # Errors
     /// The host lacks what Wasmtime needs, such as address space.
     pub fn new(size: PoolSize) -> wasmtime::Result<Self> {
-        let wasmtime = pool::engine(size)?;
+        Self::with_reset(size, config::Reset::detect())
+    }
+
+    fn with_reset(size: PoolSize, reset: config::Reset) -> wasmtime::Result<Self> {
+        let wasmtime = pool::engine(size, reset)?;
         let clock = Clock::start(&wasmtime)?;
         let linker = crate::host::linker(&wasmtime)?;
         Ok(Self { wasmtime, clock, turns: Arc::default(), linker })
@@ -75,3 +79,6 @@ impl Engine {
         store
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::actor::System;
+use crate::actor::{Exit, ExitReason, System};
 use crate::class::Class;
 use crate::engine::Engine;
 use crate::host::net::{OpenStreams, Resolver};
 use crate::host::stdio::Output;
+use crate::spawn::{Entry, SpawnError, Spawner};
 
 /// What every actor of the app reaches the host through.
 pub struct Node {
@@ -45,6 +46,18 @@ impl Node {
     #[must_use]
     pub fn system(&self) -> &Arc<System> {
         &self.system
+    }
+
+    /// Runs one actor of a class to its end, as the app's own: nobody supervises it.
+    ///
+    /// # Errors
+    /// It was not spawned.
+    pub async fn run(self: &Arc<Self>, class: &str) -> Result<Exit, SpawnError> {
+        let class = self.class(class)?;
+        let entry = Entry { function: &class.spec.entrypoint, params: &[] };
+        let (id, exit) = self.spawn(&class, entry, Spawner::Supervisor).await?;
+        // Its task can only be dropped with the whole runtime.
+        Ok(exit.await.unwrap_or_else(|_| Exit { id, reason: Arc::new(ExitReason::Killed), last_words: None }))
     }
 
     /// Makes every listener refuse further connections. Connections that exist go on.

@@ -2,7 +2,7 @@
 
 use perigee_spec::AppSpec;
 
-use super::config;
+use super::config::{self, Reset};
 
 /// A live actor takes 6 memory mappings, of which Linux gives a process 65,530 (`vm.max_map_count`): beyond about 10,000
 /// actors it refuses more. Each slot also takes 4 GiB of the 128 TiB of address space.
@@ -36,8 +36,8 @@ impl PoolSize {
 }
 
 /// An engine with a pool; where the host refuses the address space, one without.
-pub(super) fn engine(size: PoolSize) -> wasmtime::Result<wasmtime::Engine> {
-    match wasmtime::Engine::new(&config::config(Some(size))) {
+pub(super) fn engine(size: PoolSize, reset: Reset) -> wasmtime::Result<wasmtime::Engine> {
+    match wasmtime::Engine::new(&config::config(Some((size, reset)))) {
         Ok(engine) => Ok(engine),
         Err(error) => {
             tracing::warn!("no room for a pool of {} actors, spawning will be slower: {error:#}", size.actors);
