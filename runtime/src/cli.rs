@@ -6,6 +6,7 @@ mod compile;
 mod load;
 mod run;
 mod session;
+mod test;
 mod worker;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    Test(test::Test),
     Worker(worker::Worker),
     Compile(compile::Compile),
     #[command(subcommand)]
@@ -43,6 +45,7 @@ impl Cli {
     pub(crate) fn run(self) -> ExitCode {
         match self.command {
             Command::Run(run) => run.execute(),
+            Command::Test(test) => test.execute(),
             Command::Worker(worker) => worker.execute(),
             Command::Compile(compile) => compile.execute(),
             Command::Cache(cache) => cache.execute(),

@@ -15,7 +15,7 @@ use crate::spawn::{Entry, SpawnError, Spawner};
 /// What every actor of the app reaches the host through.
 pub struct Node {
     pub(crate) system: Arc<System>,
-    pub(crate) engine: Engine,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) classes: HashMap<Arc<str>, Arc<Class>>,
     pub(crate) resolver: Resolver,
     pub(crate) open_streams: OpenStreams,
@@ -28,11 +28,11 @@ pub struct Node {
 impl Node {
     /// Brings classes and host together.
     #[must_use]
-    pub fn new(engine: Engine, classes: Vec<Class>, stdout: Output, stderr: Output) -> Arc<Self> {
+    pub fn new(engine: impl Into<Arc<Engine>>, classes: Vec<Class>, stdout: Output, stderr: Output) -> Arc<Self> {
         let classes = classes.into_iter().map(|class| (Arc::clone(&class.name), Arc::new(class))).collect();
         Arc::new(Self {
             system: Arc::default(),
-            engine,
+            engine: engine.into(),
             classes,
             resolver: Resolver::default(),
             open_streams: OpenStreams::default(),

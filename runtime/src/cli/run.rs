@@ -12,6 +12,7 @@ use perigee_spec::{ActorClass, AppSpec, EnvVar, Limits, MAX_MEMORY, MemoryBytes,
 use super::code::Code;
 use super::load;
 use super::session::{CANNOT_RUN, Outputs, Session};
+use super::test;
 
 /// Mailbox of each actor of a module that is run without a manifest: generous, since nothing else shares the machine's.
 const MODULE_MAILBOX: MemoryBytes = MemoryBytes(64 << 20);
@@ -73,6 +74,12 @@ enum Deny {
 
 impl Run {
     pub(super) fn execute(self) -> ExitCode {
+        // cargo's runner is one command for programs and tests.
+        if load::is_wasm(&self.file).is_ok_and(|wasm| wasm)
+            && std::fs::read(&self.file).is_ok_and(|module| test::has_tests(&module))
+        {
+            return test::Test::of_run(self.file, self.args).execute();
+        }
         let outputs = match Outputs::open() {
             Ok(outputs) => outputs,
             Err(error) => return complain(&format!("{error:#}"), CANNOT_RUN),

@@ -17,7 +17,7 @@ const LOG_VARIABLE: &str = "PERIGEE_LOG";
 /// Threads for file access, compiling and name look-ups.
 const BLOCKING_THREADS: usize = 64;
 /// How long the last lines of output may take to be written.
-const FLUSH: Duration = Duration::from_secs(2);
+pub(super) const FLUSH: Duration = Duration::from_secs(2);
 /// Exit code of an app that was never started: a wrong manifest, a broken module.
 pub(super) const CANNOT_RUN: u8 = 126;
 

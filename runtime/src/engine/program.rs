@@ -138,6 +138,18 @@ impl Program {
             .is_some_and(|function| function.params().len() + function.results().len() == 0)
     }
 
+    /// The exported functions that take and return nothing.
+    #[must_use]
+    pub fn entrypoints(&self) -> Vec<String> {
+        let exports = self.0.instance.module().exports();
+        let entrypoint = |export: wasmtime::ExportType<'_>| {
+            let ty = export.ty();
+            let function = ty.func()?;
+            (function.params().len() + function.results().len() == 0).then(|| export.name().to_owned())
+        };
+        exports.filter_map(entrypoint).collect()
+    }
+
     /// The exported functions with their types, for an error that says what there is instead of an entry point.
     #[must_use]
     pub fn functions(&self) -> Vec<String> {

@@ -16,6 +16,8 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 const CAPACITY: usize = 256 << 10;
 /// Room below which a guest waits rather than have a line cut in two: the size of a pipe's atomic write.
 const MIN_ROOM: usize = 4 << 10;
+/// Bytes of an output that is kept.
+const MAX_KEPT: usize = 16 << 20;
 /// Bytes of one write of a guest.
 const MAX_WRITE: usize = 64 << 10;
 
@@ -35,6 +37,8 @@ struct State {
     writing: bool,
     /// Writing failed: what comes is dropped, as a closed log must not end an app.
     closed: bool,
+    /// There is no writer: the bytes stay, and what is beyond [`MAX_KEPT`] is dropped.
+    kept: bool,
     waiting: Vec<Waker>,
 }
 
@@ -50,6 +54,19 @@ impl Output {
         Ok(output)
     }
 
+    /// An output that is kept until [`Self::take_kept`].
+    #[must_use]
+    pub fn kept() -> Self {
+        let state = State { kept: true, ..State::default() };
+        Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }))
+    }
+
+    /// What was written to an output that is [kept](Self::kept).
+    #[must_use]
+    pub fn take_kept(&self) -> Vec<u8> {
+        std::mem::take(&mut self.state().buffer)
+    }
+
     /// Waits until everything is written, or the time is over. Blocks: for the end of a process.
     pub fn flush_blocking(&self, timeout: Duration) {
         let state = self.state();
@@ -63,12 +80,15 @@ impl Output {
 
     fn room(&self) -> usize {
         let state = self.state();
-        if state.closed { CAPACITY } else { CAPACITY.saturating_sub(state.buffer.len()) }
+        if state.closed || state.kept { CAPACITY } else { CAPACITY.saturating_sub(state.buffer.len()) }
     }
 
     fn push(&self, bytes: &[u8]) {
         let mut state = self.state();
-        if !state.closed {
+        if state.kept {
+            let room = MAX_KEPT.saturating_sub(state.buffer.len());
+            state.buffer.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+        } else if !state.closed {
             state.buffer.extend_from_slice(bytes);
             self.0.changed.notify_all();
         }
@@ -76,7 +96,7 @@ impl Output {
 
     fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
         let mut state = self.state();
-        if state.closed || CAPACITY.saturating_sub(state.buffer.len()) >= MIN_ROOM {
+        if state.closed || state.kept || CAPACITY.saturating_sub(state.buffer.len()) >= MIN_ROOM {
             return Poll::Ready(());
         }
         if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {

@@ -13,5 +13,6 @@ mod preemption;
 mod restart;
 mod run;
 mod stop;
+mod test_command;
 mod weaknesses;
 mod worker;
