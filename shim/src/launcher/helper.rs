@@ -133,12 +133,12 @@ fn first_process(mut plan: Plan, cgroup: &Cgroup, control: &Control, stdin: &Own
     if !entered {
         process::enter_folder(&plan.process, false)?;
     }
+    sys::default_signals();
     control.ready()?;
     if plan.process.no_new_privileges {
         install()?;
     }
     let [program, args @ ..] = plan.process.args.as_slice() else { return Err(no_program()) };
-    // Sets the signals back that Rust ignores.
     let error = Command::new(program).args(args).env_clear().envs(env).exec();
     Err(failed(format!("cannot run {program}"))(error))
 }

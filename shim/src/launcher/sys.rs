@@ -84,6 +84,14 @@ pub(super) fn close_on_exec() -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
+/// Gives every signal its default meaning: what containerd's own parent ignores, the program would ignore for ever.
+pub(super) fn default_signals() {
+    for signal in 1..32 {
+        // SAFETY: no handler is installed. The two that cannot be changed (SIGKILL, SIGSTOP) are refused, and need none.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// Sends any signal, real-time ones too, for which rustix has no safe name.
 pub(super) fn kill(pid: i32, signal: c_int) -> io::Result<()> {
     // SAFETY: no memory is involved.

@@ -151,7 +151,9 @@ impl Node {
 
     /// Runs the shim's binary as containerd does, and returns what it printed.
     pub(crate) fn call(&self, bundle: &Bundle, action: &str) -> Output {
-        let mut command = Command::new(self.path().join("bin/containerd-shim-perigee-v1"));
+        // Ignored signals are inherited: a container must not have them from who started containerd.
+        let mut command = Command::new("env");
+        command.arg("--ignore-signal=HUP,QUIT").arg(self.path().join("bin/containerd-shim-perigee-v1"));
         command.current_dir(&bundle.path).env("TTRPC_ADDRESS", self.path().join("events.sock"));
         command.args(["-namespace", "test", "-id", &bundle.id, "-address"]).arg(self.path().join("containerd.sock"));
         command.arg("-bundle").arg(&bundle.path).arg(action);
