@@ -54,7 +54,7 @@ fn add(cache: &Cache, module: &str, code: &[u8]) -> Result<Entry, CacheError> {
 fn code(cache: &Cache, module: &str) -> Option<Vec<u8>> {
     let entry = cache.get(&key(module)).unwrap()?;
     let mut all = fs::read(entry.path()).unwrap();
-    all.truncate(all.len() - TRAILER as usize);
+    all.truncate(all.len() - usize::try_from(TRAILER).unwrap());
     Some(all)
 }
 
@@ -109,7 +109,8 @@ fn what_is_planted_in_the_folder_is_removed_and_not_followed() {
     let outside = node.folder.path().join("outside");
     drop(add(&cache, "a", b"native").unwrap());
     fs::copy(node.file("a"), &outside).unwrap();
-    let plant: [(&str, &dyn Fn(&Path)); 4] = [
+    type Plant<'a> = (&'static str, &'a dyn Fn(&Path));
+    let plant: [Plant<'_>; 4] = [
         ("link", &|path| symlink(&outside, path).unwrap()),
         ("folder", &|path| fs::create_dir(path).unwrap()),
         ("fifo", &|path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap()),

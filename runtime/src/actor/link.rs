@@ -1,6 +1,7 @@
 //! Links and monitors: who hears of whose end. Each costs memory of the actors that it concerns, with what the news of an
 //! end will take.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -141,9 +142,9 @@ impl Actor {
             }
             if other.alive {
                 let own = own.relations();
-                if !own.watched.contains_key(&watched.id) {
+                if let Entry::Vacant(free) = own.watched.entry(watched.id) {
                     self.pay(MONITOR_BYTES)?;
-                    own.watched.insert(watched.id, Arc::clone(watched));
+                    free.insert(Arc::clone(watched));
                     other.relations().watchers.insert(self.id, Arc::clone(self));
                 }
                 return Ok(());

@@ -75,3 +75,8 @@ fn help_teaches_by_example() {
     }
     assert!(guest("hello").exists());
 }
+
+#[test]
+fn the_guest_of_the_spawn_benchmark_allocates_and_ends() {
+    run("brief", &[]).code(0);
+}

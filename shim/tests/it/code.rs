@@ -26,20 +26,21 @@ async fn run(node: &Node, shim: &Shim, id: &str, module: &[u8]) -> String {
     output
 }
 
+// Ids are this test's own: all tests share one parent of cgroups, as the containers of a node do.
 #[tokio::test]
 async fn a_second_container_of_a_module_starts_without_compiling() {
     let node = Node::new().await;
     let sandbox = node.bundle("pod", &["/hello"], |_, _| {});
     let shim = node.start(&sandbox).await;
-    for (id, compiled) in [("a", 1), ("b", 1)] {
+    for (id, compiled) in [("first-code", 1), ("second-code", 1)] {
         let output = run(&node, &shim, id, WASM).await;
         assert!(output.contains("--code /.perigee/code\n"), "{output}");
         assert!(output.contains("code /.perigee/code/main \"code \\0asm\" writable false"), "{output}");
         assert_eq!(node.compiled().matches("compiled\n").count(), compiled);
     }
-    assert!(node.compiled().contains("/perigee-it/perigee-compile-a\n"), "at the pod's expense: {}", node.compiled());
+    assert!(node.compiled().contains("/perigee-it/perigee-compile-first-code\n"), "at the pod's expense: {}", node.compiled());
     let left = fs::read_dir("/sys/fs/cgroup/memory/perigee-it").into_iter().flatten();
-    let left: Vec<_> = left.filter(|entry| entry.as_ref().unwrap().file_name() == "perigee-compile-a").collect();
+    let left: Vec<_> = left.filter(|entry| entry.as_ref().unwrap().file_name() == "perigee-compile-first-code").collect();
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(fs::metadata(node.code_cache()).unwrap().permissions().mode() & 0o777, 0o700);
     // One that was broken since is made again, never mounted.
@@ -49,7 +50,7 @@ async fn a_second_container_of_a_module_starts_without_compiling() {
             fs::write(&entry, "torn").unwrap();
         }
     }
-    assert!(run(&node, &shim, "c", WASM).await.contains("code /.perigee/code/main \"code \\0asm\""));
+    assert!(run(&node, &shim, "third-code", WASM).await.contains("code /.perigee/code/main \"code \\0asm\""));
     assert_eq!(node.compiled().matches("compiled\n").count(), 2);
     shim.end().await;
 }
@@ -59,14 +60,15 @@ async fn what_the_compiler_refuses_fails_create_and_a_compiler_that_dies_does_no
     let node = Node::new().await;
     let sandbox = node.bundle("pod", &["/hello"], |_, _| {});
     let shim = node.start(&sandbox).await;
-    let bundle = node.bundle("a", &["/x.wasm"], |_, rootfs| fs::write(rootfs.join("x.wasm"), [WASM, b"bad"].concat()).unwrap());
+    let bundle =
+        node.bundle("refused-code", &["/x.wasm"], |_, rootfs| fs::write(rootfs.join("x.wasm"), [WASM, b"bad"].concat()).unwrap());
     let (code, message) = refusal(shim.create(&bundle).await);
     assert_eq!((code, message.as_str()), (Code::INVALID_ARGUMENT, "x.wasm: the module is not valid: it is bad"));
-    let output = run(&node, &shim, "b", &[WASM, b"die"].concat()).await;
+    let output = run(&node, &shim, "dying-code", &[WASM, b"die"].concat()).await;
     assert!(!output.contains("--code") && !output.contains("code /"), "{output}");
     // A cache that others can write to is not used.
     fs::set_permissions(node.code_cache(), fs::Permissions::from_mode(0o755)).unwrap();
-    let output = run(&node, &shim, "c", WASM).await;
+    let output = run(&node, &shim, "open-code", WASM).await;
     assert!(!output.contains("--code") && !output.contains("code /"), "{output}");
     shim.end().await;
 }

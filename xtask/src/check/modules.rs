@@ -22,11 +22,11 @@ pub(super) fn orphans(tree: &Tree) -> Vec<String> {
     orphans.map(|(path, _)| format!("{}: no crate compiles it: declare it with `mod`, or delete it", path.display())).collect()
 }
 
-/// Cargo's own places for crates (of tests too, which are `main.rs` in a folder here), and what tests compile: `programs/`.
+/// Cargo's own places for crates (of tests too, which are `main.rs` in a folder here), benchmarks, and what tests compile: `programs/`.
 fn is_root(path: &Path) -> bool {
     let named = |name: Option<&std::ffi::OsStr>, names: &[&str]| name.is_some_and(|name| names.iter().any(|root| name == *root));
     named(path.file_name(), &["main.rs", "lib.rs", "build.rs"])
-        || named(path.parent().and_then(Path::file_name), &["bin", "programs"])
+        || named(path.parent().and_then(Path::file_name), &["bin", "benches", "programs"])
 }
 
 /// Where the modules of a file are.
