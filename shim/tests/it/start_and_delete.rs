@@ -35,7 +35,9 @@ async fn delete_cleans_up_after_a_shim_that_died() {
     rustix::process::kill_process(server, rustix::process::Signal::KILL).unwrap();
     until("the server is gone", || std::os::unix::net::UnixStream::connect(shim.socket()).is_err()).await;
     let running = || fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|command| command.contains("hello"));
-    assert!(running() && is_mounted(&bundle.path));
+    // runc answers the start a moment before its process becomes the program.
+    until("the container runs its program", running).await;
+    assert!(is_mounted(&bundle.path));
     let since = std::time::Instant::now();
     let output = node.call(&bundle, "delete");
     assert!(since.elapsed().as_secs() < 5, "containerd gives it 5 s");
