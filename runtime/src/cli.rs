@@ -4,6 +4,7 @@ mod cache;
 mod code;
 mod compile;
 mod load;
+mod module;
 mod run;
 mod session;
 mod test;

@@ -7,17 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use perigee_runtime::{HostValues, MountedFolder};
-use perigee_spec::{ActorClass, AppSpec, EnvVar, Limits, MAX_MEMORY, MemoryBytes, Network, RestartPolicy};
+use perigee_spec::{AppSpec, EnvVar, MAX_MEMORY, MemoryBytes, Network};
 
 use super::code::Code;
 use super::load;
+use super::module;
 use super::session::{CANNOT_RUN, Outputs, Session};
 use super::test;
-
-/// Mailbox of each actor of a module that is run without a manifest: generous, since nothing else shares the machine's.
-const MODULE_MAILBOX: MemoryBytes = MemoryBytes(64 << 20);
-/// Actors below the first one of such a module.
-const MODULE_ACTORS: u32 = 8_000;
 
 /// Run an app (a manifest) or a module (a .wasm file) on this machine.
 ///
@@ -118,12 +114,8 @@ impl Run {
 
     /// The app that a module is without a manifest.
     fn module(&self) -> anyhow::Result<AppSpec> {
-        let name = "main".parse().map_err(anyhow::Error::msg)?;
-        let mut class = ActorClass::new(name);
+        let mut class = module::class(&self.args, self.memory)?;
         class.entrypoint.clone_from(&self.entrypoint);
-        class.args.clone_from(&self.args);
-        class.restart.policy = RestartPolicy::Temporary;
-        class.limits = Limits { memory: self.memory, mailbox: MODULE_MAILBOX.min(self.memory), actors: MODULE_ACTORS };
         if !self.deny.contains(&Deny::Spawn) {
             class.permissions.spawn.push(class.name.clone());
         }
@@ -138,7 +130,7 @@ impl Run {
     fn folders(&self) -> anyhow::Result<Vec<MountedFolder>> {
         let mut folders = self.dirs.iter().map(|text| folder(text)).collect::<anyhow::Result<Vec<_>>>()?;
         if !self.deny.contains(&Deny::Dir) {
-            folders.push(MountedFolder { guest: ".".to_owned(), host: PathBuf::from("."), read_only: false });
+            folders.push(module::current_folder());
         }
         Ok(folders)
     }

@@ -14,18 +14,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::{Parser as _, ValueEnum};
 use perigee_runtime::{App, Class, Engine, HostValues, MountedFolder, Node, Output, PoolSize, Program};
-use perigee_spec::{ActorClass, AppSpec, EnvVar, Limits, MAX_MEMORY, MemoryBytes, Network, RestartPolicy};
+use perigee_spec::{ActorClass, AppSpec, EnvVar, MAX_MEMORY, Network};
 use tokio::task::JoinSet;
 
 pub(super) use case::has_tests;
 
+use super::module;
 use case::Case;
 use report::{Outcome, Report, plural};
 
-/// Mailbox of each actor of a test.
-const MAILBOX: MemoryBytes = MemoryBytes(64 << 20);
-/// Actors below a test.
-const ACTORS: u32 = 8_000;
 /// Exit code when a test failed: that of Rust's own harness.
 const FAILED: u8 = 101;
 /// What tests may listen on and connect to.
@@ -126,7 +123,7 @@ impl Test {
     /// Whether all passed.
     fn run(self) -> anyhow::Result<bool> {
         let bytes = std::fs::read(&self.file).with_context(|| format!("the module {} cannot be read", self.file.display()))?;
-        let engine = Arc::new(Engine::new(PoolSize { actors: ACTORS })?);
+        let engine = Arc::new(Engine::new(PoolSize { actors: module::ACTORS })?);
         let name = self.file.file_name().unwrap_or(self.file.as_os_str()).to_string_lossy();
         let program = engine.compile(&name, &bytes)?;
         let mut cases: Vec<Case> = program.entrypoints().iter().filter_map(|export| Case::parse(export)).collect();
@@ -186,10 +183,7 @@ impl Test {
     }
 
     fn class(&self) -> anyhow::Result<ActorClass> {
-        let mut class = ActorClass::new("main".parse().map_err(anyhow::Error::msg)?);
-        class.args.clone_from(&self.args);
-        class.restart.policy = RestartPolicy::Temporary;
-        class.limits = Limits { memory: MAX_MEMORY, mailbox: MAILBOX, actors: ACTORS };
+        let mut class = module::class(&self.args, MAX_MEMORY)?;
         class.permissions.spawn.push(class.name.clone());
         class.permissions.network = Network {
             listen: LISTEN.iter().map(|rule| rule.parse()).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?,
@@ -205,7 +199,7 @@ impl Test {
     }
 
     fn host(&self) -> anyhow::Result<HostValues> {
-        let mut folders = vec![MountedFolder { guest: ".".to_owned(), host: PathBuf::from("."), read_only: false }];
+        let mut folders = vec![module::current_folder()];
         for folder in &self.dirs {
             let Some(guest) = folder.to_str() else { bail!("--dir {}: the name is not UTF-8", folder.display()) };
             std::fs::read_dir(folder).with_context(|| format!("--dir {guest}: the folder cannot be opened"))?;
