@@ -2,7 +2,7 @@
 BIN := $(or $(CARGO_TARGET_DIR),target)/$(shell rustc --print host-tuple)/release
 CARGO := cargo --locked
 
-.PHONY: help build guests run demo demo-down setup test test-unit test-cluster lint fmt bench soak gen check-gen clean
+.PHONY: help build guests run demo demo-down setup test test-unit test-conformance test-cluster lint fmt bench soak gen check-gen clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,10 +29,13 @@ setup: ## everything that the tests need (needs root for Debian's packages)
 	tests/cluster/install-packages.sh
 	tests/cluster/build.sh
 
-test: setup test-unit test-cluster ## everything
+test: setup test-unit test-conformance test-cluster ## everything
 
 test-unit: guests ## all but the cluster
 	$(CARGO) test --release --workspace
+
+test-conformance: build guests ## the test suite and examples of the crate lunatic, unmodified
+	$(CARGO) test --release -p perigee-e2e --test conformance
 
 test-cluster: build guests setup ## the tests on a real Kubernetes (needs root)
 	$(CARGO) test --release -p perigee-e2e --test it -- --test-threads 4
@@ -41,7 +44,7 @@ test-cluster: build guests setup ## the tests on a real Kubernetes (needs root)
 lint: build ## formatting, clippy, cargo xtask check, generated files
 	cargo fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --release -p perigee-e2e --test it -- -D warnings
+	$(CARGO) clippy --release -p perigee-e2e --test it --test conformance -- -D warnings
 	$(BIN)/xtask check
 	$(BIN)/xtask check-gen --operator $(BIN)/perigee-operator
 
@@ -57,10 +60,7 @@ soak: ## the actor core under random load for 10 minutes
 gen: build ## write the generated files
 	$(BIN)/xtask gen --operator $(BIN)/perigee-operator
 
-check-soak: ## the actor core under random load for 10 minutes
-	cargo xtask soak --minutes 10
-
-gen: build ## fail when a generated file is out of date
+check-gen: build ## fail when a generated file is out of date
 	$(BIN)/xtask check-gen --operator $(BIN)/perigee-operator
 
 clean: ## remove what was built here (not the cache of the cluster's programs)

@@ -34,7 +34,6 @@ pub(crate) use gate::Pause;
 pub use handle::{Actor, ActorLimits};
 pub use id::ActorId;
 pub use link::LinkError;
-pub(crate) use message::RESOURCE_BYTES;
 pub use message::{Envelope, Message, Resource};
 pub use quota::{Quota, QuotaExceeded};
 pub use receive::Filter;

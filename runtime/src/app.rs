@@ -64,6 +64,9 @@ impl App {
         };
         self.node.drain();
         self.node.system.kill_all().await;
+        for (name, metric) in self.node.metrics.all() {
+            tracing::debug!("metric {name:?}: {metric}");
+        }
         exit
     }
 

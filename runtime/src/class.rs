@@ -7,7 +7,9 @@ use std::sync::Arc;
 use perigee_spec::{ActorClass, EnvVar, Folder, container_variable};
 
 use crate::actor::ActorLimits;
+use crate::configuration::Right;
 use crate::engine::Program;
+use crate::folder::MountedFolder;
 
 /// A class that can be spawned.
 pub struct Class {
@@ -18,17 +20,10 @@ pub struct Class {
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) folders: Vec<MountedFolder>,
-}
-
-/// A folder that a guest sees, and where it is on the host.
-#[derive(Debug, Clone)]
-pub struct MountedFolder {
-    /// Its path for the guest.
-    pub guest: String,
-    /// Its path on the host.
-    pub host: PathBuf,
-    /// Whether the guest may only read there.
-    pub read_only: bool,
+    /// Processor time of each of its actors, in units of [`Fuel`](crate::engine::Fuel); 0: no limit.
+    pub(crate) fuel: u64,
+    /// Bytes of the host that each of its actors is charged for it: 0 for the classes of the app.
+    pub(crate) held: u64,
 }
 
 /// Why a class cannot be made ready.
@@ -104,13 +99,36 @@ impl Class {
             spec.permissions.filesystem.iter().map(|folder| mount(&spec, folder, host)).collect::<Result<Vec<_>, _>>()?;
         folders.extend(host.folders.iter().cloned());
         let args = std::iter::once(program.name().to_owned()).chain(spec.args.iter().cloned()).collect();
-        Ok(Self { name: spec.name.as_str().into(), program, args, env, folders, spec })
+        Ok(Self { name: spec.name.as_str().into(), program, args, env, folders, spec, fuel: 0, held: 0 })
+    }
+
+    /// The same, running another module.
+    pub(crate) fn with_program(&self, program: Program) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            spec: self.spec.clone(),
+            program,
+            args: self.args.clone(),
+            env: self.env.clone(),
+            folders: self.folders.clone(),
+            fuel: self.fuel,
+            held: self.held,
+        }
     }
 
     pub(crate) fn limits(&self) -> ActorLimits {
         ActorLimits {
             memory: self.spec.limits.memory.0,
             mailbox: usize::try_from(self.spec.limits.mailbox.0).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Whether its actors may do that; of spawning: functions as actors of the class itself.
+    pub(crate) fn may(&self, right: Right) -> bool {
+        match right {
+            Right::Compile => self.spec.permissions.compile,
+            Right::Configure => self.spec.permissions.configure,
+            Right::Spawn => self.may_spawn(&self.name),
         }
     }
 
@@ -139,7 +157,7 @@ fn resolve(spec: &ActorClass, variable: &EnvVar, host: &HostValues) -> Result<(S
 fn mount(spec: &ActorClass, folder: &Folder, host: &HostValues) -> Result<MountedFolder, ClassError> {
     let path = host_path(&folder.path, &host.volumes);
     match std::fs::read_dir(&path) {
-        Ok(_) => Ok(MountedFolder { guest: folder.path.clone(), host: path, read_only: folder.read_only }),
+        Ok(_) => Ok(MountedFolder::new(folder.path.clone(), path, folder.read_only)),
         Err(reason) => Err(ClassError::Folder { class: spec.name.to_string(), path, reason }),
     }
 }

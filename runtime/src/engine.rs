@@ -2,6 +2,7 @@
 
 mod clock;
 mod config;
+mod fuel;
 mod limiter;
 mod pool;
 mod precompiled;
@@ -10,6 +11,7 @@ mod program;
 mod trap;
 
 pub(crate) use clock::Clock;
+pub(crate) use fuel::{Fuel, counted};
 pub(crate) use limiter::MemoryAccount;
 pub use pool::PoolSize;
 pub use precompiled::Compiler;

@@ -7,8 +7,9 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 
 use crate::actor::Actor;
 use crate::class::Class;
-use crate::engine::MemoryAccount;
+use crate::engine::{Fuel, MemoryAccount};
 use crate::host::last_words::LastWords;
+use crate::host::making::Makings;
 use crate::host::net::Sockets;
 use crate::host::scratch::Scratch;
 use crate::host::table::Table;
@@ -28,6 +29,9 @@ pub(crate) struct Guest {
     /// Errors that host functions returned, as texts.
     pub(crate) errors: Table<String>,
     pub(crate) sockets: Sockets,
+    pub(crate) makings: Makings,
+    /// Processor time that it may use; `None`: any.
+    pub(crate) fuel: Option<Arc<Fuel>>,
     /// The end of what it wrote to standard error; made with `wasi`.
     last_words: Option<LastWords>,
 }
@@ -38,6 +42,8 @@ impl Guest {
             memory_account: MemoryAccount::new(Arc::clone(&actor)),
             scratch: Scratch::new(Arc::clone(&actor)),
             sockets: Sockets::new(Arc::clone(&actor)),
+            makings: Makings::default(),
+            fuel: (class.fuel != 0).then(|| Arc::new(Fuel::new(class.fuel))),
             node,
             actor,
             class,
@@ -54,6 +60,11 @@ impl Guest {
             let words = words.get_or_insert_default();
             Box::new(crate::host::wasi::context(class, node, words))
         })
+    }
+
+    /// An error once it has used up its processor time.
+    pub(crate) fn check_fuel(&self) -> wasmtime::Result<()> {
+        self.fuel.as_ref().map_or(Ok(()), |fuel| fuel.check())
     }
 
     /// The line that says why it ended, if it wrote one.

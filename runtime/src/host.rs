@@ -4,10 +4,14 @@
 //! a guest gets wrong ends that guest with a [`Trap`](wasmtime::Trap)-like error that carries the function's name.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions)]
 
+#[cfg(test)]
+mod abi;
 pub(crate) mod charge;
 pub(crate) mod last_words;
 mod lunatic;
+pub(crate) mod making;
 mod memory;
+pub(crate) mod metrics;
 pub(crate) mod net;
 mod perigee;
 pub(crate) mod scratch;
@@ -36,12 +40,14 @@ macro_rules! import_module {
     };
     (@sync $linker:ident, $module:literal, $name:ident, ($($arg:ident : $type:ty),*), $result:ty) => {
         $linker.func_wrap($module, stringify!($name), |mut caller: wasmtime::Caller<'_, Guest>, $($arg: $type),*| -> wasmtime::Result<$result> {
+            caller.data().check_fuel()?;
             $name(&mut caller, $($arg),*).map_err(|error| error.context(concat!($module, "::", stringify!($name))))
         })?;
     };
     (@suspends $linker:ident, $module:literal, $name:ident, ($($arg:ident : $type:ty),*), $result:ty) => {
         $linker.func_wrap_async($module, stringify!($name), |mut caller: wasmtime::Caller<'_, Guest>, ($($arg,)*): ($($type,)*)| {
             Box::new(async move {
+                caller.data().check_fuel()?;
                 let result: wasmtime::Result<$result> = $name(&mut caller, $($arg),*).await;
                 result.map_err(|error| error.context(concat!($module, "::", stringify!($name))))
             })

@@ -16,7 +16,9 @@
 pub mod actor;
 mod app;
 mod class;
+mod configuration;
 mod engine;
+mod folder;
 mod guest;
 mod host;
 mod node;
@@ -24,8 +26,9 @@ mod spawn;
 mod supervisor;
 
 pub use app::{App, AppError, AppExit, GRACE};
-pub use class::{Class, ClassError, HostValues, MountedFolder};
+pub use class::{Class, ClassError, HostValues};
 pub use engine::{Compiler, Engine, PoolSize, Program, ProgramError};
+pub use folder::MountedFolder;
 pub use host::stdio::Output;
 pub use node::Node;
 pub use spawn::SpawnError;

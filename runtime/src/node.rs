@@ -1,13 +1,17 @@
 //! The classes of one app on this node, the actors that run, and what they share of the host.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::{Exit, ExitReason, System};
 use crate::class::Class;
-use crate::engine::Engine;
+use crate::engine::{Engine, Program};
+use crate::host::charge::Charge;
+use crate::host::metrics::Metrics;
 use crate::host::net::{OpenStreams, Resolver};
 use crate::host::stdio::Output;
 use crate::spawn::{Entry, SpawnError, Spawner};
@@ -21,6 +25,9 @@ pub struct Node {
     pub(crate) open_streams: OpenStreams,
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
+    pub(crate) metrics: Metrics,
+    /// Modules of guests that are compiled at once: as many as there are cores.
+    compiling: Arc<Semaphore>,
     /// Cancelled when the app drains: listeners close.
     pub(crate) draining: CancellationToken,
 }
@@ -38,6 +45,8 @@ impl Node {
             open_streams: OpenStreams::default(),
             stdout,
             stderr,
+            metrics: Metrics::default(),
+            compiling: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
             draining: CancellationToken::new(),
         })
     }
@@ -58,6 +67,19 @@ impl Node {
         let (id, exit) = self.spawn(&class, entry, Spawner::Supervisor).await?;
         // Its task can only be dropped with the whole runtime.
         Ok(exit.await.unwrap_or_else(|_| Exit { id, reason: Arc::new(ExitReason::Killed), last_words: None }))
+    }
+
+    /// Compiles a module of a guest. It suspends meanwhile. Should it be killed, the work is still finished: until then it
+    /// counts among what is compiled at once, and `place` stays charged.
+    pub(crate) async fn compile(&self, name: String, bytes: Vec<u8>, place: Charge) -> wasmtime::Result<Program> {
+        let permit = Arc::clone(&self.compiling).acquire_owned().await?;
+        let engine = Arc::clone(&self.engine);
+        let compiled = tokio::task::spawn_blocking(move || {
+            let program = engine.compile(&name, &bytes);
+            drop((permit, place));
+            program
+        });
+        Ok(compiled.await??)
     }
 
     /// Makes every listener refuse further connections. Connections that exist go on.

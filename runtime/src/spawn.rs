@@ -8,6 +8,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::actor::{Actor, ActorId, Ended, Exit, ExitReason, LinkError, Prepare, Quota, QuotaExceeded};
 use crate::class::Class;
+use crate::engine::counted;
 use crate::guest::Guest;
 use crate::node::Node;
 
@@ -130,8 +131,13 @@ impl Node {
         let prepare = Prepare { class: Arc::clone(&class.name), limits: class.limits(), quota, counts_in };
         let actor =
             self.system.prepare(prepare).map_err(|source| SpawnError::Quota { class: Arc::clone(&class.name), source })?;
+        if actor.charge_memory(class.held).is_err() {
+            let (wanted, limit) = (perigee_spec::MemoryBytes(class.held), class.spec.limits.memory);
+            return Err(SpawnError::Memory { class: Arc::clone(&class.name), wanted, limit });
+        }
         let mut store = self.engine.store(Guest::new(Arc::clone(self), Arc::clone(&actor), Arc::clone(class)));
-        let instance = match class.program.instantiate(&mut store).await {
+        let fuel = store.data().fuel.clone();
+        let instance = match counted(fuel, class.program.instantiate(&mut store)).await {
             Ok(instance) => instance,
             Err(error) => return Err(not_instantiated(class, &store, &error)),
         };
@@ -161,7 +167,8 @@ async fn run(mut store: Store<Guest>, instance: Instance, function: String, para
     let Some(entry) = instance.get_func(&mut store, &function) else {
         return ExitReason::Trap(format!("the module exports no function {function:?}")).into();
     };
-    match entry.call_async(&mut store, &params, &mut []).await {
+    let fuel = store.data().fuel.clone();
+    match counted(fuel, entry.call_async(&mut store, &params, &mut [])).await {
         Ok(()) => ExitReason::Normal.into(),
         Err(error) => Ended { reason: reason(&store, &error), last_words: store.data().last_words() },
     }

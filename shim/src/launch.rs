@@ -226,6 +226,8 @@ impl ContainerSpec {
             spawn: vec![class_name(MAIN)?],
             network: Network { listen: vec![rule("*:*")?], connect: vec![rule("*:*")?] },
             filesystem: self.folders(is_folder),
+            compile: true,
+            configure: true,
         };
         let name = self.annotations.get(SANDBOX_NAME).map_or(MAIN, String::as_str);
         Ok(AppSpec::new(name, vec![class], "the container")?)

@@ -23,6 +23,12 @@ pub struct Permissions {
     /// Folders that it sees.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub filesystem: Vec<Folder>,
+    /// Whether it may compile modules that it has as bytes, and spawn their functions under its own permissions.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub compile: bool,
+    /// Whether it may make configurations, under which what it spawns has less than it has itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub configure: bool,
 }
 
 /// Network addresses.

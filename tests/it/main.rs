@@ -4,6 +4,7 @@
 mod bad_input;
 mod counter_server;
 mod definition;
+mod http_api;
 mod leftovers;
 mod limits;
 mod native;

@@ -28,7 +28,8 @@ pub fn guest(name: &str) -> Result<PathBuf> {
     existing(target().join("guests").join(format!("{name}.wasm")))
 }
 
-fn target() -> PathBuf {
+/// The folder that cargo builds into.
+pub fn target() -> PathBuf {
     let folder = std::env::var_os(TARGET_VARIABLE).map_or_else(|| "target".into(), PathBuf::from);
     // A relative one is meant from where make was called.
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("").join(folder)

@@ -86,6 +86,12 @@ pub(super) const RULES: &[Rule] = &[
         message: "write exactly one of secretKeyRef, configMapKeyRef, fieldRef",
     },
     Rule {
+        // The defaults are those of `spec/src/restart.rs`, which the schema leaves out.
+        path: "spec.actors[].restart",
+        rule: "duration(has(self.maxBackoff) ? self.maxBackoff : '10s') >= duration(has(self.backoff) ? self.backoff : '100ms')",
+        message: "maxBackoff is less than backoff: write that or more",
+    },
+    Rule {
         path: "spec.actors[].limits",
         rule: "quantity(string(self.memory)).compareTo(quantity('64Ki')) >= 0 && quantity(string(self.memory)).compareTo(quantity('4Gi')) <= 0",
         message: "memory is out of range: write 64Ki to 4Gi",

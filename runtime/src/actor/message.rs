@@ -5,12 +5,36 @@ use std::any::Any;
 use super::ActorId;
 
 /// Something of the host that moves with a message, such as a connection.
-pub type Resource = Box<dyn Any + Send>;
+pub struct Resource {
+    value: Box<dyn Any + Send>,
+    /// What it keeps of the host's memory, in bytes, beyond [`RESOURCE_BYTES`].
+    bytes: usize,
+}
+
+impl Resource {
+    pub(crate) fn new<T: Any + Send>(value: T, bytes: usize) -> Self {
+        Self { value: Box::new(value), bytes }
+    }
+
+    pub(crate) fn is<T: Any>(&self) -> bool {
+        self.value.is::<T>()
+    }
+
+    /// What it is, where it is a `T`.
+    pub(crate) fn downcast<T: Any>(self) -> Option<T> {
+        self.value.downcast().ok().map(|value| *value)
+    }
+
+    /// Bytes that it costs who holds it.
+    pub(crate) fn cost(&self) -> usize {
+        RESOURCE_BYTES.saturating_add(self.bytes)
+    }
+}
 
 /// Cost of a message beyond its bytes, charged with them: its place in the queue and its allocation.
 const OVERHEAD_BYTES: usize = 64;
 /// Cost of a resource in a message: the host's structures behind it.
-pub(crate) const RESOURCE_BYTES: usize = 256;
+const RESOURCE_BYTES: usize = 256;
 /// Cost of the news that a linked or monitored actor ended. It is set aside when the link or monitor is made, so that the
 /// news itself is never refused.
 pub(super) const NOTICE_BYTES: u64 = 64;
@@ -30,7 +54,8 @@ impl Message {
     /// Bytes that it takes in a mailbox.
     #[must_use]
     pub fn cost(&self) -> usize {
-        self.data.len() + self.resources.len() * RESOURCE_BYTES + OVERHEAD_BYTES
+        let resources: usize = self.resources.iter().map(|slot| slot.as_ref().map_or(RESOURCE_BYTES, Resource::cost)).sum();
+        self.data.len() + resources + OVERHEAD_BYTES
     }
 }
 

@@ -1,7 +1,5 @@
 //! What a module gets that runs without a manifest, whether it is a program or tests.
 
-use std::path::PathBuf;
-
 use perigee_runtime::MountedFolder;
 use perigee_spec::{ActorClass, Limits, MemoryBytes, RestartPolicy};
 
@@ -21,5 +19,5 @@ pub(super) fn class(args: &[String], memory: MemoryBytes) -> anyhow::Result<Acto
 
 /// The folder in which the command was given.
 pub(super) fn current_folder() -> MountedFolder {
-    MountedFolder { guest: ".".to_owned(), host: PathBuf::from("."), read_only: false }
+    MountedFolder::new(".", ".", false)
 }

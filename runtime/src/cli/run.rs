@@ -64,6 +64,10 @@ pub(super) struct Run {
 enum Deny {
     /// Spawning actors
     Spawn,
+    /// Compiling modules
+    Compile,
+    /// Making configurations for what it spawns
+    Configure,
     /// The current folder
     Dir,
 }
@@ -119,6 +123,8 @@ impl Run {
         if !self.deny.contains(&Deny::Spawn) {
             class.permissions.spawn.push(class.name.clone());
         }
+        class.permissions.compile = !self.deny.contains(&Deny::Compile);
+        class.permissions.configure = !self.deny.contains(&Deny::Configure);
         class.permissions.network = network(&self.net)?;
         for text in &self.env {
             let (name, value) = variable(text)?;
@@ -181,7 +187,7 @@ fn folder(text: &str) -> anyhow::Result<MountedFolder> {
     };
     let (host, guest) = path.split_once(':').unwrap_or((path, path));
     std::fs::read_dir(host).with_context(|| format!("--dir {text}: the folder {host} cannot be opened"))?;
-    Ok(MountedFolder { guest: guest.to_owned(), host: host.into(), read_only })
+    Ok(MountedFolder::new(guest, host, read_only))
 }
 
 fn volume(text: &str) -> anyhow::Result<(String, PathBuf)> {

@@ -185,6 +185,7 @@ impl Test {
     fn class(&self) -> anyhow::Result<ActorClass> {
         let mut class = module::class(&self.args, MAX_MEMORY)?;
         class.permissions.spawn.push(class.name.clone());
+        (class.permissions.compile, class.permissions.configure) = (true, true);
         class.permissions.network = Network {
             listen: LISTEN.iter().map(|rule| rule.parse()).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?,
             connect: CONNECT.iter().map(|rule| rule.parse()).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?,
@@ -203,7 +204,7 @@ impl Test {
         for folder in &self.dirs {
             let Some(guest) = folder.to_str() else { bail!("--dir {}: the name is not UTF-8", folder.display()) };
             std::fs::read_dir(folder).with_context(|| format!("--dir {guest}: the folder cannot be opened"))?;
-            folders.push(MountedFolder { guest: guest.to_owned(), host: folder.clone(), read_only: false });
+            folders.push(MountedFolder::new(guest, folder, false));
         }
         Ok(HostValues { folders, ..HostValues::default() })
     }

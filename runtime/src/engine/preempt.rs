@@ -37,7 +37,8 @@ thread_local! {
 /// a long wait: its slice begins only now.
 pub(super) fn arm(store: &mut Store<Guest>, clock: Arc<Clock>) {
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |_| {
+    store.epoch_deadline_callback(move |store| {
+        store.data().check_fuel()?;
         if clock.ticks() == SLICE_START.get() {
             return Ok(UpdateDeadline::Continue(1));
         }

@@ -122,6 +122,12 @@ impl Program {
         self.0.instance.module().serialize()
     }
 
+    /// Bytes of its compiled code, with its data and tables, in memory.
+    pub(crate) fn image_bytes(&self) -> usize {
+        let image = self.0.instance.module().image_range();
+        image.end.addr().saturating_sub(image.start.addr())
+    }
+
     /// Its name, as the app calls it.
     #[must_use]
     pub fn name(&self) -> &str {

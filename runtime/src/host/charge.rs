@@ -25,6 +25,22 @@ impl Charge {
             Err(wanted) => Err(NoMemory { wanted, limit: actor.limits().memory }),
         }
     }
+
+    /// Charges more.
+    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), NoMemory> {
+        match self.actor.charge_memory(bytes) {
+            Ok(()) => {
+                self.bytes += bytes;
+                Ok(())
+            }
+            Err(wanted) => Err(NoMemory { wanted, limit: self.actor.limits().memory }),
+        }
+    }
+
+    /// What is charged.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
 }
 
 impl Drop for Charge {

@@ -3,10 +3,13 @@
 //! Integers are little-endian; pointers and lengths are 32 bits wide, ids and milliseconds 64. Functions that can fail
 //! return 0 and leave an id at the given address, or 1 and leave the id of an error there.
 
+mod config;
 mod distributed;
 mod dns;
 mod error;
 mod message;
+mod metrics;
+mod module;
 mod process;
 mod registry;
 mod tcp;
@@ -14,6 +17,7 @@ mod timer;
 mod trap;
 mod udp;
 mod version;
+mod wasi;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -39,17 +43,21 @@ const MAX_ERROR_BYTES: usize = 1_024;
 const ERROR_BYTES: u64 = 64;
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
+    config::add_to_linker(linker)?;
     distributed::add_to_linker(linker)?;
     dns::add_to_linker(linker)?;
     error::add_to_linker(linker)?;
     message::add_to_linker(linker)?;
+    metrics::add_to_linker(linker)?;
+    module::add_to_linker(linker)?;
     process::add_to_linker(linker)?;
     registry::add_to_linker(linker)?;
     tcp::add_to_linker(linker)?;
     timer::add_to_linker(linker)?;
     trap::add_to_linker(linker)?;
     udp::add_to_linker(linker)?;
-    version::add_to_linker(linker)
+    version::add_to_linker(linker)?;
+    wasi::add_to_linker(linker)
 }
 
 /// Leaves the id of what a function made.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::{Result, bail};
 
-use crate::actor::{Actor, Envelope, Message, RESOURCE_BYTES, Resource};
+use crate::actor::{Actor, Envelope, Message, Resource};
 
 /// Capacity that a guest gets at once; more grows as it writes.
 const MAX_CAPACITY: u64 = 64 << 10;
@@ -100,7 +100,7 @@ impl Scratch {
     /// Moves a resource into the message. Returns its index.
     pub(super) fn push(&mut self, resource: Resource) -> Result<u64> {
         self.message()?;
-        self.charge(u64::try_from(RESOURCE_BYTES)?)?;
+        self.charge(u64::try_from(resource.cost())?)?;
         let resources = &mut self.message()?.resources;
         resources.push(Some(resource));
         Ok(u64::try_from(resources.len())?.saturating_sub(1))
@@ -110,9 +110,9 @@ impl Scratch {
     pub(super) fn pull<T: 'static>(&mut self, index: u64) -> Result<T> {
         let slot = self.message()?.resources.get_mut(usize::try_from(index)?);
         let right = slot.filter(|slot| slot.as_ref().is_some_and(|resource| resource.is::<T>()));
-        match right.and_then(Option::take).map(|resource| resource.downcast::<T>()) {
-            Some(Ok(resource)) => Ok(*resource),
-            _ => bail!("the message has no such resource at {index}"),
+        match right.and_then(Option::take).and_then(Resource::downcast) {
+            Some(resource) => Ok(resource),
+            None => bail!("the message has no such resource at {index}"),
         }
     }
 
@@ -167,10 +167,10 @@ mod tests {
     fn a_resource_of_another_type_stays() {
         let mut scratch = scratch(256);
         scratch.start(0, 0).unwrap();
-        assert_eq!(scratch.push(Box::new(5u8)).unwrap(), 0);
+        assert_eq!(scratch.push(Resource::new(5u8, 0)).unwrap(), 0);
         assert!(scratch.pull::<u16>(0).is_err());
         assert_eq!(scratch.pull::<u8>(0).unwrap(), 5);
         assert!(scratch.pull::<u8>(0).is_err());
-        assert!(scratch.push(Box::new(5u8)).is_err(), "a second one is beyond the limit");
+        assert!(scratch.push(Resource::new(5u8, 0)).is_err(), "a second one is beyond the limit");
     }
 }

@@ -19,10 +19,14 @@ pub(crate) fn context(class: &Class, node: &Node, last_words: &LastWords) -> Was
     let mut context = WasiCtx::builder();
     context.args(&class.args).envs(&class.env).stdout(node.stdout.clone()).stderr(last_words.heard_by(&node.stderr));
     for folder in &class.folders {
-        let permissions = if folder.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+        let permissions = if folder.is_read_only() { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
         // It was there when the class was made ready. If it is gone by now, the guest does not find it either.
-        if let Err(error) = context.preopened_dir(&folder.host, &folder.guest, permissions) {
-            tracing::warn!(class = %class.name, folder = folder.guest, "a granted folder cannot be opened: {error:#}");
+        let opened = folder.open().map_err(wasmtime::Error::from).and_then(|opened| {
+            context.preopened_dir(opened.path(), folder.guest(), permissions)?;
+            Ok(())
+        });
+        if let Err(error) = opened {
+            tracing::warn!(class = %class.name, folder = folder.guest(), "a granted folder cannot be opened: {error:#}");
         }
     }
     context.build_p1()

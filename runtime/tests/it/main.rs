@@ -5,8 +5,10 @@
 mod bad_input;
 mod cache;
 mod harness;
+mod http_api;
 mod limits;
 mod lunatic;
+mod modules;
 mod network;
 mod permissions;
 mod preemption;

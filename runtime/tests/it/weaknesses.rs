@@ -1,5 +1,6 @@
 //! Weaknesses of earlier actor runtimes that are not to come back: one file for each group, named w and its number.
 
+mod w03_attenuation;
 mod w04_exit_codes;
 mod w05_hostile_guests;
 mod w07_order;

@@ -59,12 +59,16 @@ fn class(name: ClassName) -> impl Strategy<Value = ActorClass> {
         actors,
     });
     let own = name.clone();
-    let permissions = (any::<bool>(), vec("/[a-z]{1,8}", 0..3), any::<bool>(), vec("[a-z]{1,8}[.]svc:[0-9]{1,4}", 0..3))
-        .prop_map(move |(spawn, folders, read_only, connect)| Permissions {
+    let rights = (any::<bool>(), any::<bool>(), any::<bool>());
+    let permissions = (rights, vec("/[a-z]{1,8}", 0..3), any::<bool>(), vec("[a-z]{1,8}[.]svc:[0-9]{1,4}", 0..3)).prop_map(
+        move |((spawn, compile, configure), folders, read_only, connect)| Permissions {
+            compile,
+            configure,
             spawn: if spawn { vec![own.clone()] } else { Vec::new() },
             filesystem: folders.into_iter().map(|path| Folder { path, read_only }).collect(),
             network: Network { listen: Vec::new(), connect: connect.iter().map(|rule| rule.parse().unwrap()).collect() },
-        });
+        },
+    );
     let texts = (vec("[^\0]*", 0..3), "[^\0]*", proptest::option::of("[a-z]{1,9}[.]wasm"));
     (1u32..100, restart, limits, permissions, texts).prop_map(
         move |(instances, restart, limits, permissions, (args, value, module))| ActorClass {

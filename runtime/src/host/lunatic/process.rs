@@ -1,8 +1,7 @@
 //! `lunatic::process`: spawning, links, monitors, kill.
 //!
-//! Functions of the guest's own module become actors of the guest's own class, which needs `permissions.spawn` to name
-//! that class. Configurations and further modules are for permissions that a class cannot have yet: creating one says so,
-//! and every id of one is unknown.
+//! A function of the guest's own module becomes an actor of the guest's own class, which needs `permissions.spawn` to name
+//! that class; so does a function of a module that it compiled. A configuration takes permissions and limits away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,8 @@ use wasmtime::{Caller, Linker, Result, V128, Val, bail};
 
 use super::{give_error, give_id, link_tag};
 use crate::actor::{Actor, ActorId, Lookup};
+use crate::class::Class;
+use crate::configuration::Right;
 use crate::guest::Guest;
 use crate::host::import_module;
 use crate::host::memory::{bytes, owned_text, put_id, split};
@@ -18,8 +19,6 @@ use crate::spawn::{Entry, SpawnError, Spawner};
 
 /// "The same as the caller's" among modules and configurations.
 const OWN: i64 = -1;
-/// Result of a function that the caller has no permission for.
-const DENIED: i64 = -1;
 /// Bytes of one packed parameter: type and value.
 const PARAM_BYTES: usize = 17;
 /// Result of `get_or_spawn` for a name that somebody has.
@@ -39,20 +38,16 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         sync stop_monitoring(process: u64) -> ();
         sync kill(process: u64) -> ();
         sync exists(process: u64) -> u32;
-        sync compile_module(ptr: u32, len: u32, id_out: u32) -> i32;
-        sync drop_module(module: u64) -> ();
-        sync create_config() -> i64;
-        sync drop_config(config: u64) -> ();
     });
     Ok(())
 }
 
-/// Spawns `function` of the guest's module as an actor of the guest's class.
+/// Spawns `function` of a module (-1: the guest's own) under a configuration (-1: as the guest itself).
 ///
 /// # Returns
 /// 0: the process is at `id_out`; 1: an error is (denied, too many actors, no memory).
 /// # Traps
-/// A module or configuration that is not the caller's own; a function's name that is not UTF-8; malformed parameters.
+/// An unknown module or configuration; a function's name that is not UTF-8; malformed parameters.
 #[expect(clippy::too_many_arguments, reason = "the ABI's signature")]
 async fn spawn(
     caller: &mut Caller<'_, Guest>,
@@ -65,10 +60,10 @@ async fn spawn(
     params_len: u32,
     id_out: u32,
 ) -> Result<u32> {
-    own_only(config, module)?;
+    let class = class_of(caller.data_mut(), config, module)?;
     let function = owned_text(caller, function, function_len)?;
     let params = read_params(caller, params, params_len)?;
-    match spawn_function(caller, link, &function, &params).await {
+    match spawn_function(caller, &class, link, &function, &params).await {
         Ok(id) => give_id(caller, id_out, id.0),
         Err(error) => give_error(caller, id_out, &error),
     }
@@ -93,7 +88,7 @@ async fn get_or_spawn(
     node_out: u32,
     id_out: u32,
 ) -> Result<u32> {
-    own_only(config, module)?;
+    let class = class_of(caller.data_mut(), config, module)?;
     let name = owned_text(caller, name, name_len)?;
     let function = owned_text(caller, function, function_len)?;
     let params = read_params(caller, params, params_len)?;
@@ -106,7 +101,7 @@ async fn get_or_spawn(
         }
         Lookup::Reserved(reservation) => reservation,
     };
-    match spawn_function(caller, link, &function, &params).await {
+    match spawn_function(caller, &class, link, &function, &params).await {
         Ok(id) => {
             // One that has ended already leaves the name free.
             if let Some(actor) = system.find(id) {
@@ -120,25 +115,31 @@ async fn get_or_spawn(
 
 async fn spawn_function(
     caller: &mut Caller<'_, Guest>,
+    class: &Arc<Class>,
     link: i64,
     function: &str,
     params: &[Val],
 ) -> Result<ActorId, SpawnError> {
     let guest = caller.data();
-    let class = guest.node.spawnable(&guest.class, &guest.class.name)?;
+    if !guest.class.may(Right::Spawn) {
+        let class = guest.class.name.to_string();
+        return Err(SpawnError::Denied { spawner: Arc::clone(&guest.class.name), class });
+    }
     let spawner = Spawner::Actor { actor: &guest.actor, class: &guest.class, link: link_tag(link) };
-    let (id, _) = guest.node.spawn(&class, Entry { function, params }, spawner).await?;
+    let (id, _) = guest.node.spawn(class, Entry { function, params }, spawner).await?;
     Ok(id)
 }
 
-fn own_only(config: i64, module: i64) -> Result<()> {
-    if config != OWN {
-        bail!("unknown configuration {config}");
+/// What a spawn with these makes: an actor of the guest's own class, or of one that is derived from it.
+fn class_of(guest: &mut Guest, config: i64, module: i64) -> Result<Arc<Class>> {
+    let base = match module {
+        OWN => Arc::clone(&guest.class),
+        id => Arc::clone(&guest.makings.get().modules.get(id.cast_unsigned())?.class),
+    };
+    match config {
+        OWN => Ok(base),
+        id => Ok(guest.makings.get().configurations.get_mut(id.cast_unsigned())?.class(&base)),
     }
-    if module != OWN {
-        bail!("unknown module {module}");
-    }
-    Ok(())
 }
 
 /// Parameters are packed: a byte for the type, 16 for the value.
@@ -234,20 +235,4 @@ fn kill(caller: &mut Caller<'_, Guest>, process: u64) -> Result<()> {
 
 fn exists(caller: &mut Caller<'_, Guest>, process: u64) -> Result<u32> {
     Ok(u32::from(find(caller.data(), process).is_some()))
-}
-
-fn compile_module(_: &mut Caller<'_, Guest>, _ptr: u32, _len: u32, _id_out: u32) -> Result<i32> {
-    Ok(-1)
-}
-
-fn create_config(_: &mut Caller<'_, Guest>) -> Result<i64> {
-    Ok(DENIED)
-}
-
-fn drop_module(_: &mut Caller<'_, Guest>, module: u64) -> Result<()> {
-    bail!("unknown module {module}")
-}
-
-fn drop_config(_: &mut Caller<'_, Guest>, config: u64) -> Result<()> {
-    bail!("unknown configuration {config}")
 }

@@ -9,6 +9,7 @@ use wasmtime::{Caller, Linker, Result};
 
 use super::dns::{give_address, read_address};
 use super::{TIMED_OUT, give_error, give_id};
+use crate::actor::Resource;
 use crate::guest::Guest;
 use crate::host::import_module;
 use crate::host::memory::{bytes, bytes_mut, put_id, split};
@@ -304,7 +305,7 @@ fn push_tcp_stream(caller: &mut Caller<'_, Guest>, stream: u64) -> Result<u64> {
     let guest = caller.data_mut();
     guest.scratch.message()?;
     let held = guest.sockets.streams.remove(stream)?;
-    guest.scratch.push(Box::new(held.socket))
+    guest.scratch.push(Resource::new(held.socket, 0))
 }
 
 /// Moves a stream out of the message.

@@ -8,6 +8,7 @@ use wasmtime::{Caller, Linker, Result};
 
 use super::dns::{give_address, read_address};
 use super::{give_error, give_id};
+use crate::actor::Resource;
 use crate::guest::Guest;
 use crate::host::import_module;
 use crate::host::memory::{bytes, bytes_mut, put_id, split};
@@ -271,7 +272,7 @@ fn push_udp_socket(caller: &mut Caller<'_, Guest>, socket: u64) -> Result<u64> {
     let guest = caller.data_mut();
     guest.scratch.message()?;
     let held = guest.sockets.udp.remove(socket)?;
-    guest.scratch.push(Box::new(held.socket))
+    guest.scratch.push(Resource::new(held.socket, 0))
 }
 
 /// Moves a socket out of the message.

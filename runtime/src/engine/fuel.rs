@@ -1,0 +1,105 @@
+//! Fuel: processor time that an actor may use in all, for those that are given little.
+//!
+//! Lunatic counts instructions, which slows all code down; processor time costs nothing where there is no limit.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+/// What a unit stands for. One of Lunatic is 100,000 instructions, which take a processor 30 to 100 microseconds.
+const UNIT: Duration = Duration::from_micros(100);
+
+thread_local! {
+    /// Processor time of this thread when the actor that it runs began to.
+    static BEGAN: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// An actor's processor time: what it may use, and what it has used.
+#[derive(Debug)]
+pub(crate) struct Fuel {
+    units: u64,
+    used_nanos: AtomicU64,
+}
+
+impl Fuel {
+    pub(crate) fn new(units: u64) -> Self {
+        Self { units, used_nanos: AtomicU64::new(0) }
+    }
+
+    async fn count<F: Future>(&self, body: F) -> F::Output {
+        let mut body = Box::pin(body);
+        poll_fn(|context| {
+            // Who spawns makes the new actor's instance: then one counts within the other.
+            let outer = BEGAN.replace(now());
+            let polled = body.as_mut().poll(context);
+            self.used_nanos.store(nanos(self.used()), Ordering::Relaxed);
+            BEGAN.set(outer);
+            polled
+        })
+        .await
+    }
+
+    /// An error once it has used all. Asked by the actor's own thread, while it runs.
+    pub(crate) fn check(&self) -> wasmtime::Result<()> {
+        let budget = UNIT.saturating_mul(u32::try_from(self.units).unwrap_or(u32::MAX));
+        if self.used() > budget {
+            wasmtime::bail!("out of fuel: {} units of {} µs of processor time are used up", self.units, UNIT.as_micros());
+        }
+        Ok(())
+    }
+
+    fn used(&self) -> Duration {
+        let now_running = now().saturating_sub(BEGAN.get());
+        Duration::from_nanos(self.used_nanos.load(Ordering::Relaxed)).saturating_add(now_running)
+    }
+}
+
+/// Runs `body` on that fuel; `None`: on any.
+pub(crate) async fn counted<F: Future>(fuel: Option<Arc<Fuel>>, body: F) -> F::Output {
+    match fuel {
+        None => body.await,
+        Some(fuel) => fuel.count(body).await,
+    }
+}
+
+/// Processor time of this thread. Linux has the clock since 2.6.12 (clock_gettime(2)).
+fn now() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spin(time: Duration) {
+        let start = now();
+        while now() - start < time {}
+    }
+
+    #[tokio::test]
+    async fn time_of_all_turns_counts_and_time_between_them_does_not() {
+        let fuel = Fuel::new(200);
+        fuel.count(async {
+            for _ in 0..4 {
+                assert!(fuel.check().is_ok());
+                spin(Duration::from_millis(4));
+                tokio::task::yield_now().await;
+            }
+            assert!(fuel.check().is_ok(), "16 ms of 20");
+            spin(Duration::from_millis(5));
+            assert!(fuel.check().unwrap_err().to_string().contains("out of fuel: 200 units of 100 µs"));
+        })
+        .await;
+        spin(Duration::from_millis(5));
+        let other = Fuel::new(10);
+        other.count(async { assert!(other.check().is_ok()) }).await;
+    }
+}
