@@ -8,6 +8,7 @@ needed=(
     "nftables nft"           # kube-proxy and port mappings
     "conntrack conntrack"    # kube-proxy forgets UDP connections with it
     "iproute2 ip"            # the bridge
+    "busybox-static busybox" # a shell and tools for native containers
     "openssl openssl"        # certificates
     "curl curl"              # readiness checks
     "util-linux findmnt"     # mounts, locks, sessions

@@ -2,15 +2,18 @@
 //! about Perigee on it, installed once per run (`perigee_e2e::perigee`).
 
 mod bad_input;
+mod code_cache;
 mod counter_server;
 mod definition;
 mod http_api;
 mod leftovers;
 mod limits;
 mod native;
+mod native_containers;
 mod permissions;
 mod plain_pod;
 mod preemption;
 mod restart;
 mod rollout;
 mod secrets;
+mod survival;

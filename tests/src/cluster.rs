@@ -99,6 +99,12 @@ impl Cluster {
         output_of(restart.arg(program).env("PERIGEE_CLUSTER_DIR", &self.folder)).map(drop)
     }
 
+    /// The same, but it ends without warning.
+    pub fn restart_killed(&self, program: &str) -> Result<()> {
+        let mut restart = Command::new(tests_folder("cluster/restart.sh"));
+        output_of(restart.args([program, "--kill"]).env("PERIGEE_CLUSTER_DIR", &self.folder)).map(drop)
+    }
+
     /// Puts the shim and the worker of a folder onto the node.
     pub fn install_programs(&self, folder: &Path) -> Result<()> {
         up(&[OsStr::new("--bin"), folder.as_os_str()])

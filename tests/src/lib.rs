@@ -7,6 +7,7 @@
 //! ns        a namespace per test, dumped when the test fails, deleted at its end
 //! objects   pods and ActorApps as tests write them
 //! wait      conditions with a time limit and a message
+//! busybox   native containers with a shell
 //! images    guests, OCI archives and layouts into the registry or onto the node
 //! built     the programs and guests that were built before
 //! node      what is on the node: processes, mounts, control groups, network namespaces
@@ -15,6 +16,7 @@
 //! The product is a black box here: nothing of it is linked, everything goes through the programs that its users have.
 
 pub mod built;
+pub mod busybox;
 pub mod cluster;
 pub mod dump;
 pub mod images;
