@@ -13,6 +13,7 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Run WebAssembly actors.
 #[derive(Parser)]
@@ -44,6 +45,7 @@ enum Command {
 
 impl Cli {
     pub(crate) fn run(self) -> ExitCode {
+        allow_open_files();
         match self.command {
             Command::Run(run) => run.execute(),
             Command::Test(test) => test.execute(),
@@ -52,4 +54,11 @@ impl Cli {
             Command::Cache(cache) => cache.execute(),
         }
     }
+}
+
+/// Sockets and files of actors are open files of this process: it takes as many as it may have. Where the system refuses
+/// that, what it gave from the start has to do.
+fn allow_open_files() {
+    let most = getrlimit(Resource::RLIMIT_NOFILE).map(|(_, most)| most);
+    most.and_then(|most| setrlimit(Resource::RLIMIT_NOFILE, most, most)).unwrap_or_default();
 }

@@ -46,13 +46,19 @@ impl MountedFolder {
         Some(Self { guest: path.to_owned(), host: self.host.clone(), inside, read_only: self.read_only })
     }
 
-    /// Opens it.
-    pub(crate) fn open(&self) -> io::Result<OpenFolder> {
+    /// Opens it as a place in the file system, for calls that start from there.
+    pub(crate) fn open_place(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut folder = openat2(CWD, &self.host, flags, Mode::empty(), ResolveFlags::empty())?;
         if !self.inside.as_os_str().is_empty() {
             folder = openat2(&folder, &self.inside, flags, Mode::empty(), ResolveFlags::BENEATH)?;
         }
+        Ok(folder)
+    }
+
+    /// Opens it, for who wants a path.
+    pub(crate) fn open(&self) -> io::Result<OpenFolder> {
+        let folder = self.open_place()?;
         Ok(OpenFolder { path: PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())), _folder: folder })
     }
 }

@@ -12,6 +12,7 @@ use crate::host::last_words::LastWords;
 use crate::host::making::Makings;
 use crate::host::net::Sockets;
 use crate::host::scratch::Scratch;
+use crate::host::sqlite::Databases;
 use crate::host::table::Table;
 use crate::node::Node;
 
@@ -32,6 +33,7 @@ pub(crate) struct Guest {
     pub(crate) makings: Makings,
     /// Processor time that it may use; `None`: any.
     pub(crate) fuel: Option<Arc<Fuel>>,
+    pub(crate) databases: Databases,
     /// The end of what it wrote to standard error; made with `wasi`.
     last_words: Option<LastWords>,
 }
@@ -50,6 +52,7 @@ impl Guest {
             memory: None,
             wasi: None,
             errors: Table::default(),
+            databases: Databases::default(),
             last_words: None,
         }
     }

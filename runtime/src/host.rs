@@ -15,6 +15,7 @@ pub(crate) mod metrics;
 pub(crate) mod net;
 mod perigee;
 pub(crate) mod scratch;
+pub(crate) mod sqlite;
 pub(crate) mod stdio;
 pub(crate) mod table;
 pub(crate) mod wasi;

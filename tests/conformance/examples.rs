@@ -159,3 +159,29 @@ fn metrics_are_counted_until_the_stop() -> Result<()> {
     }
     Ok(())
 }
+
+/// It answers whoever connects, with the certificate that comes with it; `openssl` is the client.
+#[test]
+fn tls_echo_server_answers() -> Result<()> {
+    let mut server = Server::start("tls_echo_server")?;
+    let address = server.address()?;
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-quiet", "-connect", &address]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = client.spawn().context("openssl cannot be started")?;
+    let mut input = child.stdin.take().context("piped")?;
+    input.write_all(b"hello\n")?;
+    let mut answer = String::new();
+    BufReader::new(child.stdout.take().context("piped")?).read_line(&mut answer)?;
+    drop(input);
+    child.wait()?;
+    ensure!(answer.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
+    Ok(())
+}
+
+/// Without the Internet it gets no further than the name.
+#[test]
+fn tls_client_says_what_it_cannot_reach() -> Result<()> {
+    let (code, printed) = run(&["--net"], "tls_client", &[])?;
+    ensure!(code == 134 && printed.contains("www.rust-lang.org"), "{code}:\n{printed}");
+    Ok(())
+}

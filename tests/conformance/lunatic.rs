@@ -12,7 +12,7 @@ use perigee_e2e::cluster::{output_of, tests_folder};
 const VERSION: &str = "0.14.1";
 pub(crate) const TARGET: &str = "wasm32-wasip1";
 /// All that the suite can be built with.
-const FEATURES: &str = "json_serializer,msgpack_serializer,protobuf_serializer";
+const FEATURES: &str = "json_serializer,msgpack_serializer,protobuf_serializer,sqlite";
 /// A test of the crate's own links the crate twice, as what is tested and as what the test uses. Both define one function
 /// that is exported by name.
 const LINK_FLAGS: &str = "-Clink-arg=--allow-multiple-definition";

@@ -41,6 +41,9 @@ diff <("${BASH_SOURCE[0]}" --list) <(awk '!/^#/ && NF {print $1}' "$here/guests.
   die "rustc has no target wasm32-wasip1: run tests/guests/install-wasm-target.sh"
 mkdir -p "$out"
 
+# Crates with C are compiled as the C programs are.
+export CC_wasm32_wasip1=clang AR_wasm32_wasip1=llvm-ar CFLAGS_wasm32_wasip1=--target=wasm32-wasi
+
 build_rust() {
   local name
   (cd "$1" && cargo build --quiet --locked --release --target wasm32-wasip1)

@@ -31,7 +31,7 @@ async fn forever() -> ExitReason {
 }
 
 fn message(tag: i64, data: &[u8]) -> Message {
-    Message { tag, data: data.to_vec(), resources: Vec::new() }
+    Message { tag, data: data.to_vec(), ..Message::default() }
 }
 
 fn data(envelope: Option<Envelope>) -> Vec<u8> {

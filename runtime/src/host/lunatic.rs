@@ -12,8 +12,12 @@ mod metrics;
 mod module;
 mod process;
 mod registry;
+mod socket;
+mod sqlite;
+mod stream;
 mod tcp;
 mod timer;
+mod tls;
 mod trap;
 mod udp;
 mod version;
@@ -52,8 +56,10 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     module::add_to_linker(linker)?;
     process::add_to_linker(linker)?;
     registry::add_to_linker(linker)?;
+    sqlite::add_to_linker(linker)?;
     tcp::add_to_linker(linker)?;
     timer::add_to_linker(linker)?;
+    tls::add_to_linker(linker)?;
     trap::add_to_linker(linker)?;
     udp::add_to_linker(linker)?;
     version::add_to_linker(linker)?;
@@ -68,15 +74,20 @@ pub(super) fn give_id(caller: &mut Caller<'_, Guest>, out: u32, id: u64) -> Resu
 
 /// Leaves an error for the guest.
 pub(super) fn give_error(caller: &mut Caller<'_, Guest>, out: u32, error: &dyn Display) -> Result<u32> {
+    let id = keep_error(caller, error)?;
+    put_id(caller, out, id)?;
+    Ok(ERROR_IN_OUT)
+}
+
+/// Keeps an error for the guest; returns its id.
+fn keep_error(caller: &mut Caller<'_, Guest>, error: &dyn Display) -> Result<u64> {
     let mut text = error.to_string();
     text.truncate(text.floor_char_boundary(MAX_ERROR_BYTES));
     let guest = caller.data_mut();
     if let Err(wanted) = guest.actor.charge_memory(error_cost(&text)) {
         wasmtime::bail!("no memory for an error's text ({wanted} bytes in all, beyond limits.memory): {text}");
     }
-    let id = guest.errors.add(text)?;
-    put_id(caller, out, id)?;
-    Ok(ERROR_IN_OUT)
+    guest.errors.add(text)
 }
 
 /// What an error takes of its guest's memory.

@@ -27,7 +27,7 @@ impl Scratch {
     /// Starts a message. `capacity` is a hint. What was there before is dropped.
     pub(super) fn start(&mut self, tag: i64, capacity: u64) -> Result<()> {
         let data = Vec::with_capacity(usize::try_from(capacity.min(MAX_CAPACITY))?);
-        self.replace(Some(Envelope::Message(Message { tag, data, resources: Vec::new() })));
+        self.replace(Some(Envelope::Message(Message { tag, data, ..Message::default() })));
         Ok(())
     }
 

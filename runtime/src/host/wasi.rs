@@ -2,12 +2,16 @@
 
 use wasmtime::Linker;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
-use wasmtime_wasi::{FsPerms, WasiCtx};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 
 use super::last_words::LastWords;
 use crate::class::Class;
 use crate::guest::Guest;
 use crate::node::Node;
+
+/// Files and folders that one guest has open, its standard streams and granted folders included: each is an open file of the
+/// process, which all its actors share. What a call needs for a moment, such as a poll for each of its subscriptions, counts too.
+const MAX_OPEN: usize = 4_096;
 
 /// Adds `wasi_snapshot_preview1`. File operations run on the blocking pool, sleeps and polls suspend.
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -29,5 +33,7 @@ pub(crate) fn context(class: &Class, node: &Node, last_words: &LastWords) -> Was
             tracing::warn!(class = %class.name, folder = folder.guest(), "a granted folder cannot be opened: {error:#}");
         }
     }
-    context.build_p1()
+    let mut context = context.build_p1();
+    context.ctx().table.set_max_capacity(MAX_OPEN);
+    context
 }

@@ -29,10 +29,17 @@ pub(crate) fn repository() -> &'static Path {
 
 /// `perigee` with arguments.
 pub(crate) fn perigee<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_perigee"));
+    let mut command = piped(env!("CARGO_BIN_EXE_perigee"));
+    command.args(args);
+    command
+}
+
+/// A command whose output is kept.
+pub(crate) fn piped(program: &str) -> Command {
+    let mut command = Command::new(program);
     // Of the tests alone: what the user keeps counts for none of them.
     command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 

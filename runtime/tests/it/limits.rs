@@ -49,3 +49,14 @@ fn more_actors_than_the_process_has_room_for_are_refused_with_its_number() {
     assert_ne!(ran.code, Some(0));
     ran.says(&["\"many\"", "no room for more actors", "9000"]);
 }
+
+/// Its standard streams and the folder count too.
+#[test]
+fn one_open_file_more_than_an_actor_may_have_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("note"), "hi").unwrap();
+    let dir = format!("{}:/data", folder.path().display());
+    let hold = |count: &str| run_with(&["--deny", "dir", "--dir", &dir], "file", &["hold", "/data/note", count]);
+    hold("4092").code(0).prints("ok: 4092 held");
+    hold("4093").code(134).says(&["trapped", "path_open"]);
+}

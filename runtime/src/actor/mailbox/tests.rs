@@ -4,7 +4,7 @@ use super::*;
 use crate::actor::Message;
 
 fn message(tag: i64, data: &[u8]) -> Envelope {
-    Envelope::Message(Message { tag, data: data.to_vec(), resources: Vec::new() })
+    Envelope::Message(Message { tag, data: data.to_vec(), ..Message::default() })
 }
 
 fn data(envelope: Option<Envelope>) -> Option<Vec<u8>> {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::sync::Arc;
 
 use wasmtime::{Caller, Linker, Result, bail};
 
@@ -30,31 +31,29 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 /// 0: a list of addresses is at `id_out`; 1: an error is; 9027: `timeout` milliseconds are over.
 async fn resolve(caller: &mut Caller<'_, Guest>, name: u32, name_len: u32, timeout: u64, id_out: u32) -> Result<u32> {
     let name = owned_text(caller, name, name_len)?;
-    let guest = caller.data();
-    let (class, node) = (std::sync::Arc::clone(&guest.class), std::sync::Arc::clone(&guest.node));
-    let rules = &class.spec.permissions.network;
-    if let Some(host) = name_of(&name)
-        && let Err(denied) = Gate::resolve(rules, &class.name, host)
-    {
-        return give_error(caller, id_out, &denied);
-    }
-    match within(timeout, node.resolver.resolve(&name)).await {
+    match within(timeout, lookup(caller, &name)).await {
         None => {
             put_id(caller, id_out, 0)?;
             Ok(TIMED_OUT)
         }
         Some(Err(error)) => give_error(caller, id_out, &error),
-        Some(Ok(addresses)) => {
-            let sockets = &mut caller.data_mut().sockets;
-            if let Some(host) = name_of(&name) {
-                sockets.gate.resolved(rules, host, &addresses);
-            }
-            match sockets.add_addresses(addresses.into()) {
-                Ok(list) => give_id(caller, id_out, list),
-                Err(full) => give_error(caller, id_out, &full),
-            }
-        }
+        Some(Ok(addresses)) => match caller.data_mut().sockets.add_addresses(addresses.into()) {
+            Ok(list) => give_id(caller, id_out, list),
+            Err(full) => give_error(caller, id_out, &full),
+        },
     }
+}
+
+/// The addresses of `host:port`, of which rules by that name hold from now on.
+pub(super) async fn lookup(caller: &mut Caller<'_, Guest>, name: &str) -> Result<Vec<SocketAddr>, String> {
+    let guest = caller.data();
+    let (class, node) = (Arc::clone(&guest.class), Arc::clone(&guest.node));
+    let rules = &class.spec.permissions.network;
+    let Some(host) = name_of(name) else { return node.resolver.resolve(name).await };
+    Gate::resolve(rules, &class.name, host).map_err(|denied| denied.to_string())?;
+    let addresses = node.resolver.resolve(name).await?;
+    caller.data_mut().sockets.gate.resolved(rules, host, &addresses);
+    Ok(addresses)
 }
 
 /// Takes the next address of a list: kind (4 or 6) and port, and for 6 also flow and scope.

@@ -1,12 +1,13 @@
 //! What one guest holds of the network. Each entry is charged to it, and there is a bound to their number.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use wasmtime::Result;
 
-use super::{Gate, Listener, Stream, UdpSocket};
+use super::{Gate, Listener, Stream, TlsListener, TlsStream, UdpSocket};
 use crate::actor::Actor;
 use crate::host::charge::{Charge, NoMemory};
 use crate::host::table::Table;
@@ -15,6 +16,9 @@ use crate::host::table::Table;
 const MAX_SOCKETS: usize = 4_096;
 /// What is charged for a socket: the host's structures. The kernel's own are on the account of the pod.
 const SOCKET_BYTES: u64 = 1 << 10;
+/// What is charged for a socket with TLS: a record of 16 KiB each that comes in, is decrypted and goes out, and the state of
+/// the session; or certificates and key of a listener.
+const TLS_BYTES: u64 = 64 << 10;
 /// Lists of addresses that one guest may hold.
 const MAX_LISTS: usize = 4_096;
 /// What is charged for a list beside its addresses.
@@ -33,16 +37,48 @@ pub(crate) enum Full {
     Memory(#[from] NoMemory),
 }
 
-/// A guest's handle, and its place in the guest's account.
-pub(crate) struct Held<T> {
-    pub(crate) socket: Arc<T>,
-    _place: Charge,
+/// A kind of socket. Guests hold each kind by ids of its own.
+pub(crate) trait Socket: Send + Sync + Sized + 'static {
+    /// What is charged for a handle of one.
+    const BYTES: u64;
+
+    fn table(sockets: &mut Sockets) -> &mut Table<Held<Self>>;
+
+    fn local_address(&self) -> io::Result<SocketAddr>;
 }
 
-impl<T> Held<T> {
-    pub(crate) fn new(socket: Arc<T>, place: Charge) -> Self {
-        Self { socket, _place: place }
-    }
+/// Says of a kind where its handles are, and what one costs.
+macro_rules! kind {
+    ($kind:ty, $table:ident, $bytes:expr) => {
+        impl Socket for $kind {
+            const BYTES: u64 = $bytes;
+
+            fn table(sockets: &mut Sockets) -> &mut Table<Held<Self>> {
+                &mut sockets.$table
+            }
+
+            fn local_address(&self) -> io::Result<SocketAddr> {
+                self.local_address()
+            }
+        }
+    };
+}
+
+kind!(Listener, listeners, SOCKET_BYTES);
+kind!(Stream, streams, SOCKET_BYTES);
+kind!(UdpSocket, udp, SOCKET_BYTES);
+kind!(TlsListener, tls_listeners, TLS_BYTES);
+kind!(TlsStream, tls_streams, TLS_BYTES);
+
+/// What a socket takes of a mailbox beyond what every resource does.
+pub(crate) fn weight<T: Socket>() -> u64 {
+    T::BYTES - SOCKET_BYTES
+}
+
+/// A guest's handle, and its place in the guest's account.
+pub(crate) struct Held<T> {
+    socket: Arc<T>,
+    _place: Charge,
 }
 
 /// A list of addresses that is read once, one by one.
@@ -56,9 +92,11 @@ pub(crate) struct Sockets {
     actor: Arc<Actor>,
     pub(crate) gate: Gate,
     pub(crate) addresses: Table<Addresses>,
-    pub(crate) listeners: Table<Held<Listener>>,
-    pub(crate) streams: Table<Held<Stream>>,
-    pub(crate) udp: Table<Held<UdpSocket>>,
+    listeners: Table<Held<Listener>>,
+    streams: Table<Held<Stream>>,
+    udp: Table<Held<UdpSocket>>,
+    tls_listeners: Table<Held<TlsListener>>,
+    tls_streams: Table<Held<TlsStream>>,
 }
 
 impl Sockets {
@@ -70,15 +108,32 @@ impl Sockets {
             listeners: Table::default(),
             streams: Table::default(),
             udp: Table::default(),
+            tls_listeners: Table::default(),
+            tls_streams: Table::default(),
         }
     }
 
     /// A place for one more socket. Taken before the socket is made: what would be refused afterwards is not made at all.
-    pub(crate) fn place(&self) -> Result<Charge, Full> {
-        if self.listeners.len() + self.streams.len() + self.udp.len() >= MAX_SOCKETS {
+    pub(crate) fn place<T: Socket>(&self) -> Result<Charge, Full> {
+        let tls = self.tls_listeners.len() + self.tls_streams.len();
+        if self.listeners.len() + self.streams.len() + self.udp.len() + tls >= MAX_SOCKETS {
             return Err(Full::Sockets);
         }
-        Ok(Charge::new(&self.actor, SOCKET_BYTES)?)
+        Ok(Charge::new(&self.actor, T::BYTES)?)
+    }
+
+    /// Keeps a socket in its place; returns its id.
+    pub(crate) fn add<T: Socket>(&mut self, socket: Arc<T>, place: Charge) -> Result<u64> {
+        T::table(self).add(Held { socket, _place: place })
+    }
+
+    pub(crate) fn get<T: Socket>(&mut self, id: u64) -> Result<Arc<T>> {
+        T::table(self).get(id).map(|held| Arc::clone(&held.socket))
+    }
+
+    /// Takes a socket out, and gives its place back.
+    pub(crate) fn remove<T: Socket>(&mut self, id: u64) -> Result<Arc<T>> {
+        T::table(self).remove(id).map(|held| held.socket)
     }
 
     /// Keeps a list of addresses; returns its id.
@@ -132,23 +187,24 @@ mod tests {
         let mut sockets = sockets(1 << 30);
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0".parse().unwrap()).await.unwrap());
         let listener = Arc::new(Listener::bind("127.0.0.1:0".parse().unwrap(), Default::default()).await.unwrap());
-        let place = sockets.place().unwrap();
-        let listener = sockets.listeners.add(Held::new(listener, place)).unwrap();
+        let place = sockets.place::<Listener>().unwrap();
+        let listener = sockets.add(listener, place).unwrap();
         for _ in 1..MAX_SOCKETS {
-            let place = sockets.place().unwrap();
-            sockets.udp.add(Held::new(Arc::clone(&socket), place)).unwrap();
+            let place = sockets.place::<UdpSocket>().unwrap();
+            sockets.add(Arc::clone(&socket), place).unwrap();
         }
-        assert!(matches!(sockets.place(), Err(Full::Sockets)));
-        drop(sockets.listeners.remove(listener).unwrap());
-        assert!(sockets.place().is_ok());
+        assert!(matches!(sockets.place::<Stream>(), Err(Full::Sockets)));
+        assert!(matches!(sockets.place::<TlsStream>(), Err(Full::Sockets)));
+        drop(sockets.remove::<Listener>(listener).unwrap());
+        assert!(sockets.place::<TlsStream>().is_ok());
     }
 
     #[test]
     fn a_socket_beyond_the_memory_of_its_actor_is_refused() {
-        let sockets = sockets(2 * SOCKET_BYTES);
-        let (first, _second) = (sockets.place().unwrap(), sockets.place().unwrap());
-        assert!(matches!(sockets.place(), Err(Full::Memory(_))));
+        let sockets = sockets(SOCKET_BYTES + TLS_BYTES);
+        let (first, _second) = (sockets.place::<TlsStream>().unwrap(), sockets.place::<Stream>().unwrap());
+        assert!(matches!(sockets.place::<UdpSocket>(), Err(Full::Memory(_))));
         drop(first);
-        assert!(sockets.place().is_ok());
+        assert!(sockets.place::<TlsListener>().is_ok());
     }
 }

@@ -38,6 +38,11 @@ pub(crate) fn split(name: &str) -> Result<(&str, u16), String> {
     parts.filter(|(host, _)| !host.is_empty()).ok_or_else(|| format!("{name:?} is no host:port"))
 }
 
+/// `host:port`, of which an IPv6 address is in brackets.
+pub(crate) fn join(host: &str, port: u16) -> String {
+    if host.contains(':') && !host.starts_with('[') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 /// The host of `host:port` if that is a name, which needs a permission; none for an address, which resolves to itself.
 pub(crate) fn name_of(name: &str) -> Option<&str> {
     let (host, _) = split(name).ok()?;
@@ -59,6 +64,8 @@ mod tests {
         assert_eq!(name_of("db.svc:5432"), Some("db.svc"));
         assert_eq!(name_of("10.0.0.1:80"), None);
         assert_eq!(name_of("[::1]:80"), None);
+        assert_eq!(name_of(&join("::1", 80)), None);
+        assert_eq!(name_of(&join("db.svc", 80)), Some("db.svc"));
     }
 
     #[tokio::test]

@@ -32,17 +32,17 @@ impl UdpSocket {
         self.udp.peer_addr()
     }
 
-    pub(crate) fn try_send(&self, datagram: &[u8]) -> io::Result<usize> {
-        self.udp.try_send(datagram)
+    /// Sends a datagram, without an address to where the socket is connected.
+    pub(crate) async fn send(&self, datagram: &[u8], address: Option<SocketAddr>) -> io::Result<usize> {
+        match address {
+            Some(address) => self.udp.send_to(datagram, address).await,
+            None => self.udp.send(datagram).await,
+        }
     }
 
-    pub(crate) fn try_send_to(&self, datagram: &[u8], address: SocketAddr) -> io::Result<usize> {
-        self.udp.try_send_to(datagram, address)
-    }
-
-    /// What is longer than the buffer is cut off.
-    pub(crate) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let (len, sender) = self.udp.try_recv_from(buffer)?;
+    /// Waits for a datagram. What is longer than the buffer is cut off.
+    pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let (len, sender) = self.udp.recv_from(buffer).await?;
         let mut senders = self.senders();
         if senders.back() != Some(&sender) {
             senders.retain(|known| *known != sender);
@@ -57,14 +57,6 @@ impl UdpSocket {
     /// Whether `address` sent to it lately.
     pub(crate) fn heard_from(&self, address: SocketAddr) -> bool {
         self.senders().contains(&address)
-    }
-
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.udp.readable().await
-    }
-
-    pub(crate) async fn writable(&self) -> io::Result<()> {
-        self.udp.writable().await
     }
 
     pub(crate) fn set_broadcast(&self, on: bool) -> io::Result<()> {
@@ -104,10 +96,8 @@ mod tests {
         let mut clients = Vec::new();
         for _ in 0..=MAX_SENDERS {
             let (client, own) = socket().await;
-            client.writable().await.unwrap();
-            client.try_send_to(b"x", address).unwrap();
-            server.readable().await.unwrap();
-            assert_eq!(server.try_receive(&mut [0; 4]).unwrap(), (1, own));
+            client.send(b"x", Some(address)).await.unwrap();
+            assert_eq!(server.receive(&mut [0; 4]).await.unwrap(), (1, own));
             clients.push((client, own));
         }
         let heard = |client: usize| server.heard_from(clients.get(client).unwrap().1);

@@ -1,5 +1,7 @@
 //! What several guests need: their arguments, and rates.
 
+pub mod sqlite;
+
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::{Duration, Instant};

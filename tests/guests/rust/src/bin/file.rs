@@ -1,9 +1,10 @@
-//! `file read|write|list PATH`: prints `ok: …`, or `error: KIND: …` with the kind that std gives it. WASI only.
+//! `file read|write|list|hold PATH [COUNT]`: prints `ok: …`, or `error: KIND: …` with the kind that std gives it. `hold` opens
+//! PATH that often, and closes none. WASI only.
 
 use std::fs;
 use std::io::Error;
 
-const USAGE: &str = "file read|write|list PATH";
+const USAGE: &str = "file read|write|list|hold PATH [COUNT]";
 
 fn main() {
     let (action, path) = (guests::text_arg(0, USAGE), guests::text_arg(1, USAGE));
@@ -11,6 +12,7 @@ fn main() {
         "read" => fs::read_to_string(path).map(|text| format!("{} bytes: {text:?}", text.len())),
         "write" => fs::write(path, "written by a guest\n").map(|()| "written".to_owned()),
         "list" => list(&path),
+        "hold" => hold(&path, guests::arg(2, 1)),
         other => panic!("argument 0 is {other:?}: {USAGE}"),
     };
     guests::print_result(result.map_err(|error| format!("{:?}: {error}", error.kind())));
@@ -21,4 +23,9 @@ fn list(path: &str) -> Result<String, Error> {
     let mut names = entries.collect::<Result<Vec<_>, Error>>()?;
     names.sort();
     Ok(names.join(" "))
+}
+
+fn hold(path: &str, count: usize) -> Result<String, Error> {
+    let files = (0..count).map(|_| fs::File::open(path)).collect::<Result<Vec<_>, Error>>()?;
+    Ok(format!("{} held", files.len()))
 }
