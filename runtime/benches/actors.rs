@@ -1,5 +1,8 @@
 //! Microbenchmarks of the hot paths: spawning, and messages. `cargo bench -p perigee-runtime --bench actors`.
 //!
+//! `actors --once PATH COUNT` runs one path so many times on one thread, without divan, for tools that count what a
+//! program does: what COUNT more cost tells what one costs.
+//!
 //! Each runs whole actors through the runtime's own interface. A guest does its work some thousand times in one run, so
 //! that what starting it costs does not count; the figures are for one item, by divan's counters.
 
@@ -22,12 +25,37 @@ const MESSAGES: usize = 20_000;
 const TINY: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
 
 fn main() {
-    divan::main();
+    let args: Vec<_> = std::env::args().collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [_, "--once", path, count] => once(path, count.parse().unwrap()),
+        _ => divan::main(),
+    }
 }
 
+fn once(path: &str, count: usize) {
+    let tiny = || wat::parse_str(TINY).unwrap();
+    let (module, spawns) = match path {
+        "spawn_tiny" => (tiny(), count),
+        "spawn_rust" => (guest("brief"), count),
+        "ping_pong" => (ping_pong_module(count), 1),
+        "one_way_64" => (one_way_module(count, 64), 1),
+        other => panic!("no path {other}"),
+    };
+    let node = node(&[("once", &module)], 4);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for _ in 0..spawns {
+            assert!(node.run("once").await.unwrap().reason.is_normal());
+        }
+    });
+}
+
+/// Actors that may be alive at once.
+const ACTORS: u32 = 1_000;
+
 /// A node with one class for each module, which may spawn itself.
-fn node(modules: &[(&str, &[u8])]) -> Arc<Node> {
-    let specs: Vec<_> = modules.iter().map(|(name, _)| class(name)).collect();
+fn node(modules: &[(&str, &[u8])], actors: u32) -> Arc<Node> {
+    let specs: Vec<_> = modules.iter().map(|(name, _)| class(name, actors)).collect();
     let app = AppSpec::new("bench", specs.clone(), "benchmark").unwrap();
     let engine = Engine::new(PoolSize::for_app(&app)).unwrap();
     let classes = specs.into_iter().zip(modules).map(|(spec, (name, bytes))| {
@@ -38,8 +66,9 @@ fn node(modules: &[(&str, &[u8])]) -> Arc<Node> {
     Node::new(engine, classes, Output::new("out", std::io::sink()).unwrap(), Output::new("err", std::io::sink()).unwrap())
 }
 
-fn class(name: &str) -> ActorClass {
+fn class(name: &str, actors: u32) -> ActorClass {
     let mut class = ActorClass::new(name.parse().unwrap());
+    class.limits.actors = actors;
     class.permissions.spawn.push(class.name.clone());
     class
 }
@@ -72,14 +101,14 @@ fn spawns(bencher: Bencher<'_, '_>, node: &Arc<Node>, class: &'static str, threa
 
 #[divan::bench(args = [1, 2], sample_count = 20, sample_size = 1)]
 fn spawn_tiny(bencher: Bencher<'_, '_>, threads: usize) {
-    static NODE: LazyLock<Arc<Node>> = LazyLock::new(|| node(&[("tiny", &wat::parse_str(TINY).unwrap())]));
+    static NODE: LazyLock<Arc<Node>> = LazyLock::new(|| node(&[("tiny", &wat::parse_str(TINY).unwrap())], ACTORS));
     spawns(bencher, &NODE, "tiny", threads);
 }
 
 /// The Rust guest `brief`: 17 pages, std, an allocation. Built by `make guests`.
 #[divan::bench(args = [1, 2], sample_count = 20, sample_size = 1)]
 fn spawn_rust(bencher: Bencher<'_, '_>, threads: usize) {
-    static NODE: LazyLock<Arc<Node>> = LazyLock::new(|| node(&[("brief", &guest("brief"))]));
+    static NODE: LazyLock<Arc<Node>> = LazyLock::new(|| node(&[("brief", &guest("brief"))], ACTORS));
     spawns(bencher, &NODE, "brief", threads);
 }
 
@@ -117,15 +146,15 @@ const TALK: &str = r#"
     (i64.load (i32.const 96)))
 "#;
 
-/// A module of [`TALK`] with these two functions, `bytes` a message.
-fn talk(main: &str, other: &str, bytes: usize) -> Vec<u8> {
+/// A module of [`TALK`] with these two functions: so many messages, of `bytes` each.
+fn talk(main: &str, other: &str, count: usize, bytes: usize) -> Vec<u8> {
     let text = format!("(module {TALK} (func (export \"_start\") {main}) (func (export \"other\") (param $from i64) {other}))");
-    let text = text.replace("BYTES", &bytes.to_string()).replace("COUNT", &MESSAGES.to_string());
+    let text = text.replace("BYTES", &bytes.to_string()).replace("COUNT", &count.to_string());
     wat::parse_str(text).unwrap()
 }
 
 fn conversation(bencher: Bencher<'_, '_>, module: &[u8], threads: usize) {
-    let (runtime, node) = (runtime(threads), node(&[("talk", module)]));
+    let (runtime, node) = (runtime(threads), node(&[("talk", module)], ACTORS));
     bencher.counter(ItemsCount::new(MESSAGES)).bench(|| {
         runtime.block_on(async {
             let node = Arc::clone(&node);
@@ -135,17 +164,20 @@ fn conversation(bencher: Bencher<'_, '_>, module: &[u8], threads: usize) {
     });
 }
 
-#[divan::bench(args = [1, 2], sample_count = 20, sample_size = 1)]
-fn ping_pong(bencher: Bencher<'_, '_>, threads: usize) {
+fn ping_pong_module(count: usize) -> Vec<u8> {
     let main = "(local $n i32) (local $peer i64) (local.set $peer (call $start))
       (loop $next (call $tell (local.get $peer)) (call $hear)
         (br_if $next (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const COUNT))))";
     let other = "(loop $next (call $hear) (call $tell (local.get $from)) (br $next))";
-    conversation(bencher, &talk(main, other, 8), threads);
+    talk(main, other, count, 8)
 }
 
-#[divan::bench(args = [(64, 1), (64, 2), (4096, 1), (4096, 2)], sample_count = 20, sample_size = 1)]
-fn one_way(bencher: Bencher<'_, '_>, (bytes, threads): (usize, usize)) {
+#[divan::bench(args = [1, 2], sample_count = 20, sample_size = 1)]
+fn ping_pong(bencher: Bencher<'_, '_>, threads: usize) {
+    conversation(bencher, &ping_pong_module(MESSAGES), threads);
+}
+
+fn one_way_module(count: usize, bytes: usize) -> Vec<u8> {
     let main = "(local $n i32) (local $peer i64) (local.set $peer (call $start))
       (loop $next (call $tell (local.get $peer))
         (br_if $next (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const COUNT))))
@@ -154,5 +186,10 @@ fn one_way(bencher: Bencher<'_, '_>, (bytes, threads): (usize, usize)) {
       (loop $next (call $hear)
         (br_if $next (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const COUNT))))
       (call $tell (local.get $from))";
-    conversation(bencher, &talk(main, other, bytes), threads);
+    talk(main, other, count, bytes)
+}
+
+#[divan::bench(args = [(64, 1), (64, 2), (4096, 1), (4096, 2)], sample_count = 20, sample_size = 1)]
+fn one_way(bencher: Bencher<'_, '_>, (bytes, threads): (usize, usize)) {
+    conversation(bencher, &one_way_module(MESSAGES, bytes), threads);
 }

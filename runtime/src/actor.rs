@@ -33,6 +33,7 @@ pub use exit::{Ended, ExitReason};
 pub(crate) use gate::Pause;
 pub use handle::{Actor, ActorLimits};
 pub use id::ActorId;
+pub(crate) use id::NumberMap;
 pub use link::LinkError;
 pub use message::{Envelope, Message, Resource};
 pub use quota::{Quota, QuotaExceeded};
@@ -43,4 +44,5 @@ pub use system::{Exit, Prepare, System};
 pub use timer::TimerError;
 
 #[cfg(test)]
+#[cfg(not(interleavings))]
 mod tests;

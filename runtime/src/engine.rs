@@ -15,7 +15,7 @@ pub(crate) use fuel::{Fuel, counted};
 pub(crate) use limiter::MemoryAccount;
 pub use pool::PoolSize;
 pub use precompiled::Compiler;
-pub(crate) use preempt::{Preempted, Turns};
+use preempt::{Preempted, Turns};
 pub use program::{Program, ProgramError};
 pub(crate) use trap::trap_text;
 
@@ -27,7 +27,7 @@ use crate::guest::Guest;
 pub struct Engine {
     wasmtime: wasmtime::Engine,
     clock: Arc<Clock>,
-    turns: Arc<Turns>,
+    turns: Turns,
     linker: wasmtime::Linker<Guest>,
 }
 
@@ -44,7 +44,7 @@ impl Engine {
         let wasmtime = pool::engine(size, reset)?;
         let clock = Clock::start(&wasmtime)?;
         let linker = crate::host::linker(&wasmtime)?;
-        Ok(Self { wasmtime, clock, turns: Arc::default(), linker })
+        Ok(Self { wasmtime, clock, turns: Turns::default(), linker })
     }
 
     /// Compiles a module and links its imports. Takes milliseconds to seconds of CPU: call it where blocking is allowed.
@@ -70,14 +70,14 @@ impl Engine {
     }
 
     /// Wraps the future of a guest so that it is preempted.
-    pub(crate) fn preempt<F>(&self, body: F) -> Preempted<F> {
-        Preempted::new(Arc::clone(&self.clock), Arc::clone(&self.turns), body)
+    pub(crate) fn preempt<F>(self: &Arc<Self>, body: F) -> Preempted<F> {
+        Preempted::new(Arc::clone(self), body)
     }
 
     pub(crate) fn store(&self, guest: Guest) -> wasmtime::Store<Guest> {
         let mut store = wasmtime::Store::new(&self.wasmtime, guest);
         store.limiter(|guest| &mut guest.memory_account);
-        preempt::arm(&mut store, Arc::clone(&self.clock));
+        preempt::arm(&mut store);
         store
     }
 }

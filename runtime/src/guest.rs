@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::Memory;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
-use crate::actor::Actor;
+use crate::actor::{Actor, ActorId};
 use crate::class::Class;
 use crate::engine::{Fuel, MemoryAccount};
 use crate::host::last_words::LastWords;
@@ -27,6 +27,8 @@ pub(crate) struct Guest {
     /// Made at the first use: many short-lived actors never need it.
     wasi: Option<Box<WasiP1Ctx>>,
     pub(crate) scratch: Scratch,
+    /// Whom it sent to last: most send to the same one again.
+    last_receiver: Option<Arc<Actor>>,
     /// Errors that host functions returned, as texts.
     pub(crate) errors: Table<String>,
     pub(crate) sockets: Sockets,
@@ -50,11 +52,20 @@ impl Guest {
             actor,
             class,
             memory: None,
+            last_receiver: None,
             wasi: None,
             errors: Table::default(),
             databases: Databases::default(),
             last_words: None,
         }
+    }
+
+    /// Whom a message to `id` is for; `None`: no actor of that id is alive.
+    pub(crate) fn receiver(&mut self, id: ActorId) -> Option<&Arc<Actor>> {
+        if self.last_receiver.as_ref().is_none_or(|last| last.id() != id) {
+            self.last_receiver = self.node.system.find(id);
+        }
+        self.last_receiver.as_ref()
     }
 
     pub(crate) fn wasi(&mut self) -> &mut WasiP1Ctx {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::{Exit, ExitReason, System};
@@ -64,7 +64,8 @@ impl Node {
     pub async fn run(self: &Arc<Self>, class: &str) -> Result<Exit, SpawnError> {
         let class = self.class(class)?;
         let entry = Entry { function: &class.spec.entrypoint, params: &[] };
-        let (id, exit) = self.spawn(&class, entry, Spawner::Supervisor).await?;
+        let (told, exit) = oneshot::channel();
+        let id = self.spawn(&class, entry, Spawner::Supervisor { told }).await?;
         // Its task can only be dropped with the whole runtime.
         Ok(exit.await.unwrap_or_else(|_| Exit { id, reason: Arc::new(ExitReason::Killed), last_words: None }))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wasmtime::{Instance, PoolConcurrencyLimitError, Store, Val};
+use wasmtime::{Func, PoolConcurrencyLimitError, Store, Val};
 use wasmtime_wasi::I32Exit;
 
 use crate::actor::{Actor, ActorId, Ended, Exit, ExitReason, LinkError, Prepare, Quota, QuotaExceeded};
@@ -78,8 +78,8 @@ pub enum SpawnError {
 
 /// Who spawns.
 pub(crate) enum Spawner<'a> {
-    /// The app itself.
-    Supervisor,
+    /// The app itself, which hears of the end.
+    Supervisor { told: oneshot::Sender<Exit> },
     /// An actor of a class, with the tag of a link to the new one.
     Actor { actor: &'a Arc<Actor>, class: &'a Class, link: Option<i64> },
 }
@@ -114,9 +114,9 @@ impl Node {
         class: &Arc<Class>,
         entry: Entry<'_>,
         spawner: Spawner<'_>,
-    ) -> Result<(ActorId, oneshot::Receiver<Exit>), SpawnError> {
-        let (quota, counts_in, above) = match &spawner {
-            Spawner::Supervisor => (Quota::new(class.spec.limits.actors, None), None, None),
+    ) -> Result<ActorId, SpawnError> {
+        let (quota, counts_in, above, told) = match spawner {
+            Spawner::Supervisor { told } => (Quota::new(class.spec.limits.actors, None), None, None, Some(told)),
             Spawner::Actor { actor, class: own, link } => {
                 let above = Arc::clone(actor.quota());
                 // Functions of one module share their spawner's bound; another class has its own, within it.
@@ -125,7 +125,7 @@ impl Node {
                 } else {
                     Quota::new(class.spec.limits.actors, Some(Arc::clone(&above)))
                 };
-                (quota, Some(above), Some((*actor, *link)))
+                (quota, Some(above), Some((actor, link)), None)
             }
         };
         let prepare = Prepare { class: Arc::clone(&class.name), limits: class.limits(), quota, counts_in };
@@ -141,10 +141,13 @@ impl Node {
             Ok(instance) => instance,
             Err(error) => return Err(not_instantiated(class, &store, &error)),
         };
-        let body = self.engine.preempt(run(store, instance, entry.function.to_owned(), entry.params.to_vec()));
+        // One without this function is spawned all the same, and traps.
+        let function = instance.get_func(&mut store, entry.function);
+        let function = function.ok_or_else(|| format!("the module exports no function {:?}", entry.function));
+        let body = self.engine.preempt(run(store, function, entry.params.to_vec()));
         let (spawner, link) = above.map_or((None, None), |(spawner, link)| (Some(spawner), link));
-        match self.system.launch(&actor, spawner, link, body) {
-            Ok(exit) => Ok((actor.id(), exit)),
+        match self.system.start(&actor, spawner, link, told, body) {
+            Ok(()) => Ok(actor.id()),
             Err(source) => Err(SpawnError::Link { class: Arc::clone(&class.name), source }),
         }
     }
@@ -163,12 +166,18 @@ fn not_instantiated(class: &Class, store: &Store<Guest>, error: &wasmtime::Error
     }
 }
 
-async fn run(mut store: Store<Guest>, instance: Instance, function: String, params: Vec<Val>) -> Ended {
-    let Some(entry) = instance.get_func(&mut store, &function) else {
-        return ExitReason::Trap(format!("the module exports no function {function:?}")).into();
+async fn run(mut store: Store<Guest>, function: Result<Func, String>, params: Vec<Val>) -> Ended {
+    let function = match function {
+        Ok(function) => function,
+        Err(missing) => return ExitReason::Trap(missing).into(),
     };
     let fuel = store.data().fuel.clone();
-    match counted(fuel, entry.call_async(&mut store, &params, &mut [])).await {
+    let called = match function.typed::<(), ()>(&store) {
+        // Entry points: the call that needs least.
+        Ok(entrypoint) if params.is_empty() => counted(fuel, entrypoint.call_async(&mut store, ())).await,
+        _ => counted(fuel, function.call_async(&mut store, &params, &mut [])).await,
+    };
+    match called {
         Ok(()) => ExitReason::Normal.into(),
         Err(error) => Ended { reason: reason(&store, &error), last_words: store.data().last_words() },
     }

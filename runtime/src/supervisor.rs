@@ -5,6 +5,7 @@ mod tree;
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -94,8 +95,9 @@ impl Supervisor {
     async fn start(&mut self, index: usize) -> Option<Cause> {
         let class = Arc::clone(&self.children[index].class);
         let entry = Entry { function: &class.spec.entrypoint, params: &[] };
-        match self.node.spawn(&class, entry, Spawner::Supervisor).await {
-            Ok((id, exit)) => {
+        let (told, exit) = oneshot::channel();
+        match self.node.spawn(&class, entry, Spawner::Supervisor { told }).await {
+            Ok(id) => {
                 let child = &mut self.children[index];
                 (child.id, child.has_run) = (Some(id), true);
                 self.running.spawn(async move {

@@ -43,6 +43,7 @@ impl Account {
 }
 
 #[cfg(test)]
+#[cfg(not(interleavings))]
 mod tests {
     use proptest::prelude::*;
 

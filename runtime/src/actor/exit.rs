@@ -108,6 +108,7 @@ impl fmt::Display for ExitReason {
 }
 
 #[cfg(test)]
+#[cfg(not(interleavings))]
 mod tests {
     use super::*;
 

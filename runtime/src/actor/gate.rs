@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use super::Actor;
-use super::sync::Ordering;
+use super::sync::{Ordering, thread_local};
 
 /// Slice ends after which a whole slice has passed since any moment before.
 const WHOLE: u8 = 2;
@@ -38,11 +38,11 @@ pub(crate) enum Pause {
 impl Pause {
     /// Says so of the poll that is under way on this thread. Who says nothing suspends.
     pub(crate) fn note(self) {
-        PAUSE.set(self);
+        PAUSE.with(|pause| pause.set(self));
     }
 
     pub(super) fn take() -> Self {
-        PAUSE.replace(Self::Suspended)
+        PAUSE.with(|pause| pause.replace(Self::Suspended))
     }
 }
 

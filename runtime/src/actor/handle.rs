@@ -8,7 +8,7 @@ use super::gate::Gate;
 use super::link::Relations;
 use super::mailbox::Mailbox;
 use super::quota::{Charge, Quota};
-use super::sync::{AtomicU8, Mutex, MutexGuard};
+use super::sync::{AtomicBool, AtomicU8, Mutex, MutexGuard, Ordering};
 use super::{ActorId, ExitReason};
 
 /// What one actor may use, in bytes.
@@ -30,6 +30,8 @@ pub struct Actor {
     quota: Arc<Quota>,
     /// Whether it has spawned lately: see [`Gate`].
     pub(super) has_spawned: AtomicU8,
+    /// Whether its end was decided: what its task asks each time that it runs, without the lock.
+    is_ending: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -63,7 +65,16 @@ impl Actor {
             charge,
         };
         let account = Account::new(limits.memory);
-        Self { id, class, limits, account, quota, has_spawned: AtomicU8::new(0), inner: Mutex::new(inner) }
+        Self {
+            id,
+            class,
+            limits,
+            account,
+            quota,
+            has_spawned: AtomicU8::new(0),
+            is_ending: AtomicBool::new(false),
+            inner: Mutex::new(inner),
+        }
     }
 
     /// Its identity.
@@ -121,10 +132,24 @@ impl Actor {
     }
 
     pub(super) fn end(&self, reason: ExitReason) {
-        let waker = self.lock().end(reason);
+        let waker = self.decide_end(&mut self.lock(), reason);
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Decides its end, unless that is decided. Returns whom to wake.
+    pub(super) fn decide_end(&self, inner: &mut Inner, reason: ExitReason) -> Option<Waker> {
+        if !inner.alive || inner.killed.is_some() {
+            return None;
+        }
+        inner.killed = Some(reason);
+        self.is_ending.store(true, Ordering::Release);
+        inner.waker.clone()
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
     }
 
     /// Bytes of messages that its mailbox has room for.
@@ -136,17 +161,6 @@ impl Actor {
     /// No code that can panic runs under the lock but allocation, so a poisoned one is still consistent.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    /// Decides its end, unless that is decided. Returns whom to wake.
-    pub(super) fn end(&mut self, reason: ExitReason) -> Option<Waker> {
-        if !self.alive || self.killed.is_some() {
-            return None;
-        }
-        self.killed = Some(reason);
-        self.waker.clone()
     }
 }
 

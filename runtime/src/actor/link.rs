@@ -188,7 +188,7 @@ impl Actor {
         tag: i64,
         reason: impl FnOnce() -> ExitReason,
     ) -> Option<std::task::Waker> {
-        if inner.dies_with_links { inner.end(reason()) } else { inner.notice(Envelope::LinkDied { tag }) }
+        if inner.dies_with_links { self.decide_end(inner, reason()) } else { inner.notice(Envelope::LinkDied { tag }) }
     }
 
     /// Tells all whom the end of this actor concerns. Nothing of theirs refers to it afterwards.

@@ -8,11 +8,13 @@ use std::task::Waker;
 use super::account::Account;
 use super::{Envelope, Filter};
 
-/// A sender that waits for room.
-pub(super) struct Waiting {
-    pub(super) ticket: u64,
-    pub(super) cost: usize,
-    pub(super) waker: Waker,
+/// A sender that waits for room. It has its place until its message is delivered, or it gives up.
+struct Waiting {
+    ticket: u64,
+    cost: usize,
+    waker: Waker,
+    /// There is room for its message, and it was told so.
+    is_let_in: bool,
 }
 
 #[derive(Default)]
@@ -24,6 +26,7 @@ pub(super) struct Mailbox {
     awaited: Option<Filter>,
     /// What came for `awaited`, and how much was queued before it. It never was in the queue, so it takes no room there.
     delivered: Option<(Envelope, usize)>,
+    /// In the order of their tickets, which is that of their coming.
     senders: VecDeque<Waiting>,
     next_ticket: u64,
 }
@@ -34,7 +37,7 @@ pub(super) enum Delivery {
     Awaited,
     /// It lies in the queue.
     Queued,
-    /// There is no room.
+    /// There is no room, or others came first.
     Full(Envelope),
 }
 
@@ -44,13 +47,19 @@ impl Mailbox {
     }
 
     /// Hands over past the queue what the actor waits for, however full the queue is: the wait could not end otherwise.
-    /// Whatever it takes in is charged to `account`.
-    pub(super) fn deliver(&mut self, envelope: Envelope, room: usize, account: &Account) -> Delivery {
+    /// Whatever it takes in is charged to `account`. The sender has a `ticket` if it waited.
+    pub(super) fn deliver(&mut self, envelope: Envelope, ticket: Option<u64>, room: usize, account: &Account) -> Delivery {
         let cost = envelope.cost();
-        if self.is_awaited(&envelope) {
+        let is_let_in = self.is_let_in(ticket);
+        // By tag, it may wait for this one alone; whatever comes first, it gets from those who came first.
+        let passes = is_let_in || matches!(self.awaited, Some(Filter::Tags(_)));
+        if passes && self.is_awaited(&envelope) {
             account.add(cost);
             self.hand_over(envelope);
             return Delivery::Awaited;
+        }
+        if !is_let_in {
+            return Delivery::Full(envelope);
         }
         // Without a message in it, it takes any that is no larger than the limit, or a sender could wait for ever.
         if self.bytes == 0 {
@@ -113,37 +122,50 @@ impl Mailbox {
         !self.senders.is_empty()
     }
 
-    /// Queues a sender, or renews its waker. One that was admitted and found no room after all has its old place again.
-    /// Returns its ticket.
-    pub(super) fn wait_for_room(&mut self, ticket: Option<u64>, cost: usize, waker: &Waker) -> u64 {
-        if let Some(waiting) = ticket.and_then(|ticket| self.senders.iter_mut().find(|waiting| waiting.ticket == ticket)) {
-            waiting.waker.clone_from(waker);
-            return waiting.ticket;
+    fn place(&self, ticket: u64) -> Option<usize> {
+        self.senders.binary_search_by_key(&ticket, |waiting| waiting.ticket).ok()
+    }
+
+    /// Whether a sender comes before those that wait.
+    fn is_let_in(&self, ticket: Option<u64>) -> bool {
+        match ticket {
+            None => self.senders.is_empty(),
+            Some(ticket) => self.place(ticket).is_some_and(|place| self.senders[place].is_let_in),
         }
-        let ticket = ticket.unwrap_or_else(|| {
-            self.next_ticket += 1;
-            self.next_ticket
-        });
-        let place = self.senders.partition_point(|waiting| waiting.ticket < ticket);
-        self.senders.insert(place, Waiting { ticket, cost, waker: waker.clone() });
-        ticket
+    }
+
+    /// Queues a sender, or renews its waker. One that was let in and found no room after all keeps its place. Returns its
+    /// ticket.
+    pub(super) fn wait_for_room(&mut self, ticket: Option<u64>, cost: usize, waker: &Waker) -> u64 {
+        if let Some((ticket, place)) = ticket.and_then(|ticket| Some((ticket, self.place(ticket)?))) {
+            let waiting = &mut self.senders[place];
+            waiting.waker.clone_from(waker);
+            waiting.is_let_in = false;
+            return ticket;
+        }
+        self.next_ticket += 1;
+        self.senders.push_back(Waiting { ticket: self.next_ticket, cost, waker: waker.clone(), is_let_in: false });
+        self.next_ticket
     }
 
     pub(super) fn forget_sender(&mut self, ticket: u64) {
-        self.senders.retain(|waiting| waiting.ticket != ticket);
+        if let Some(place) = self.place(ticket) {
+            self.senders.remove(place);
+        }
     }
 
-    /// The senders whose messages fit into `room` now, in the order in which they came; at least one when no message
-    /// is queued.
+    /// Lets in the senders whose messages fit into `room`, in the order in which they came; at least the first when no
+    /// message is queued. Returns whom to wake.
     pub(super) fn admit(&mut self, mut room: usize) -> Vec<Waker> {
         let mut admitted = Vec::new();
-        while let Some(first) = self.senders.front() {
-            let fits = first.cost <= room || (self.bytes == 0 && admitted.is_empty());
-            if !fits {
+        for (place, waiting) in self.senders.iter_mut().enumerate() {
+            if waiting.cost > room && (self.bytes > 0 || place > 0) {
                 break;
             }
-            room = room.saturating_sub(first.cost);
-            admitted.extend(self.senders.pop_front().map(|waiting| waiting.waker));
+            room = room.saturating_sub(waiting.cost);
+            if !std::mem::replace(&mut waiting.is_let_in, true) {
+                admitted.push(waiting.waker.clone());
+            }
         }
         admitted
     }
@@ -159,4 +181,5 @@ impl Mailbox {
 }
 
 #[cfg(test)]
+#[cfg(not(interleavings))]
 mod tests;

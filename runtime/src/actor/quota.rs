@@ -1,7 +1,8 @@
 //! How many actors may be alive below an actor: its own children, and theirs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::sync::{AtomicU32, Ordering};
 
 /// A count with a bound, inside the counts of all that stand above it.
 #[derive(Debug)]
@@ -37,35 +38,35 @@ impl Quota {
     }
 
     pub(super) fn charge(self: &Arc<Self>) -> Result<Charge, QuotaExceeded> {
-        let mut taken: Vec<&Self> = Vec::new();
-        let mut next = Some(self);
-        while let Some(quota) = next {
+        for (taken, quota) in self.and_above().enumerate() {
             let added =
                 quota.live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| (live < quota.max).then_some(live + 1));
             if added.is_err() {
-                for quota in taken {
-                    quota.live.fetch_sub(1, Ordering::Relaxed);
-                }
+                self.and_above().take(taken).for_each(Self::give_back);
                 return Err(QuotaExceeded { max: quota.max });
             }
-            taken.push(quota);
-            next = quota.above.as_ref();
         }
         Ok(Charge(Arc::clone(self)))
+    }
+
+    /// This one and all that it counts in.
+    fn and_above(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |quota| quota.above.as_deref())
+    }
+
+    fn give_back(&self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let mut next = Some(&self.0);
-        while let Some(quota) = next {
-            quota.live.fetch_sub(1, Ordering::Relaxed);
-            next = quota.above.as_ref();
-        }
+        self.0.and_above().for_each(Quota::give_back);
     }
 }
 
 #[cfg(test)]
+#[cfg(not(interleavings))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -2,11 +2,11 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::MutexGuard;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::handle::Inner;
+use super::sync::MutexGuard;
 use super::{Actor, Envelope};
 
 /// What a receive takes.
@@ -31,11 +31,25 @@ impl Filter {
 }
 
 /// Ends the wait however its future ends, so that a timeout or a kill loses no message and changes no order.
-struct Wait<'a>(&'a Actor);
+struct Wait<'a> {
+    actor: &'a Actor,
+    stage: Stage,
+}
+
+#[derive(PartialEq, Eq)]
+enum Stage {
+    /// It was armed just now: what comes since then wakes the task.
+    Armed,
+    /// Something may have come.
+    Waiting,
+    Done,
+}
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        self.0.lock().mailbox.stop_waiting();
+        if self.stage != Stage::Done {
+            self.actor.lock().mailbox.stop_waiting();
+        }
     }
 }
 
@@ -43,11 +57,14 @@ impl Future for Wait<'_> {
     type Output = Envelope;
 
     /// The actor's own task polls this, and the sender wakes that task: no waker to register here.
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Envelope> {
-        match self.0.lock().mailbox.take_delivered() {
-            Some(envelope) => Poll::Ready(envelope),
-            None => Poll::Pending,
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Envelope> {
+        if self.stage == Stage::Armed {
+            self.stage = Stage::Waiting;
+            return Poll::Pending;
         }
+        let Some(envelope) = self.actor.lock().mailbox.take_delivered() else { return Poll::Pending };
+        self.stage = Stage::Done;
+        Poll::Ready(envelope)
     }
 }
 
@@ -57,18 +74,29 @@ impl Actor {
     /// `None`: nothing came within `timeout`. Cancel-safe: no message is lost. What it returns stays charged to the actor's
     /// memory, [`Envelope::cost`], until the receiver gives that back.
     pub async fn receive(&self, filter: Filter, timeout: Option<Duration>) -> Option<Envelope> {
-        {
-            let mut inner = self.lock();
-            if let Some(envelope) = inner.mailbox.take(&filter) {
-                self.admit_senders(inner);
-                return Some(envelope);
-            }
-            if timeout == Some(Duration::ZERO) {
-                return None;
-            }
-            inner.mailbox.wait_for(filter);
+        if timeout == Some(Duration::ZERO) {
+            return self.take(&filter);
         }
-        deadline(Wait(self), timeout).await
+        match self.take_or_wait(filter) {
+            None => self.waited(timeout).await,
+            received => received,
+        }
+    }
+
+    /// The first half of [`Self::receive`], for who needs no future when a message is there: `None` begins a wait, which
+    /// [`Self::waited`] is to go on with before anything else.
+    pub(crate) fn take_or_wait(&self, filter: Filter) -> Option<Envelope> {
+        let mut inner = self.lock();
+        let Some(envelope) = inner.mailbox.take(&filter) else {
+            inner.mailbox.wait_for(filter);
+            return None;
+        };
+        self.admit_senders(inner);
+        Some(envelope)
+    }
+
+    pub(crate) async fn waited(&self, timeout: Option<Duration>) -> Option<Envelope> {
+        deadline(Wait { actor: self, stage: Stage::Armed }, timeout).await
     }
 
     /// Takes, from its own task, what is there already, as [`Self::receive`] does.
@@ -91,7 +119,7 @@ impl Actor {
         send: impl Future<Output = Result<(), E>>,
     ) -> Result<Option<Envelope>, E> {
         self.lock().mailbox.wait_for(Filter::Tags(vec![tag]));
-        let wait = Wait(self);
+        let wait = Wait { actor: self, stage: Stage::Waiting };
         send.await?;
         Ok(deadline(wait, timeout).await)
     }

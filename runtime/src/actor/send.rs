@@ -1,7 +1,7 @@
 //! Sending: to a mailbox with room at once, to a full one after a wait.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Poll, Waker};
 
 use super::mailbox::Delivery;
 use super::{Actor, ActorId, Envelope, ExitReason, Message};
@@ -39,6 +39,21 @@ impl Drop for Place<'_> {
 }
 
 impl Actor {
+    /// Delivers a message to this actor if it can without waiting; else the message comes back. A dead one drops it.
+    ///
+    /// # Errors
+    /// [`SendError::TooLarge`].
+    pub fn try_send(&self, message: Message) -> Result<Option<Message>, SendError> {
+        let cost = message.cost();
+        if cost > self.limits().mailbox {
+            return Err(SendError::TooLarge { receiver: self.id, cost, limit: self.limits().mailbox });
+        }
+        Ok(match self.try_deliver(Envelope::Message(message), None) {
+            Some(Envelope::Message(message)) => Some(message),
+            _ => None,
+        })
+    }
+
     /// Delivers a message to this actor, and waits while its mailbox is full. A dead one drops it.
     ///
     /// `sender` is the actor whose task this is: one that sends to itself when full is ended, since nobody else could
@@ -47,46 +62,40 @@ impl Actor {
     /// # Errors
     /// [`SendError::TooLarge`].
     pub async fn send(&self, message: Message, sender: Option<&Self>) -> Result<(), SendError> {
-        let cost = message.cost();
-        if cost > self.limits().mailbox {
-            return Err(SendError::TooLarge { receiver: self.id, cost, limit: self.limits().mailbox });
-        }
-        let mut left = match self.try_deliver(Envelope::Message(message), false) {
-            None => return Ok(()),
-            left => left,
-        };
+        let Some(message) = self.try_send(message)? else { return Ok(()) };
+        let mut left = Some(Envelope::Message(message));
         if sender.is_some_and(|sender| std::ptr::eq(sender, self)) {
             self.end(ExitReason::MailboxFull);
         }
         let mut place = Place { receiver: self, ticket: None };
-        poll_fn(|context| self.poll_deliver(&mut left, cost, &mut place, context)).await;
+        poll_fn(|context| {
+            let Some(envelope) = left.take() else { return Poll::Ready(()) };
+            left = self.try_deliver(envelope, Some((&mut place, context.waker())));
+            if left.is_some() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
         Ok(())
     }
 
-    fn poll_deliver(&self, left: &mut Option<Envelope>, cost: usize, place: &mut Place<'_>, context: &Context<'_>) -> Poll<()> {
-        let Some(envelope) = left.take() else { return Poll::Ready(()) };
-        // One that has waited is let through before those that still wait.
-        let Some(envelope) = self.try_deliver(envelope, place.ticket.is_some()) else { return Poll::Ready(()) };
-        *left = Some(envelope);
-        let mut inner = self.lock();
-        place.ticket = Some(inner.mailbox.wait_for_room(place.ticket, cost, context.waker()));
-        // Room may have been made between the attempt and this lock.
-        self.admit_senders(inner);
-        Poll::Pending
-    }
-
-    /// `Some`: there is no room for it, or others came first.
-    fn try_deliver(&self, envelope: Envelope, has_waited: bool) -> Option<Envelope> {
+    /// `Some`: there is no room for it, or others came first. Who waits has its place then, under the same lock: it hears of
+    /// all room that is made from here on.
+    fn try_deliver(&self, envelope: Envelope, waits: Option<(&mut Place<'_>, &Waker)>) -> Option<Envelope> {
         let waker = {
             let mut inner = self.lock();
             if !inner.alive {
                 return None;
             }
-            let room = if inner.mailbox.has_waiting_senders() && !has_waited { 0 } else { self.room(&inner) };
-            match inner.mailbox.deliver(envelope, room, &self.account) {
+            let room = self.room(&inner);
+            let ticket = waits.as_ref().and_then(|(place, _)| place.ticket);
+            match inner.mailbox.deliver(envelope, ticket, room, &self.account) {
                 Delivery::Awaited => inner.waker.clone(),
                 Delivery::Queued => None,
-                Delivery::Full(envelope) => return Some(envelope),
+                Delivery::Full(envelope) => {
+                    if let Some((place, waker)) = waits {
+                        place.ticket = Some(inner.mailbox.wait_for_room(ticket, envelope.mailbox_cost(), waker));
+                    }
+                    return Some(envelope);
+                }
             }
         };
         if let Some(waker) = waker {

@@ -1,7 +1,6 @@
 //! What actors hear when the app stops: each a message of its own choice, if it asked for one.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use super::sync::{AtomicBool, Ordering};
 use super::{Actor, Envelope, Message, System};
 
 /// Whether the app is stopping.

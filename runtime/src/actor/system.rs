@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -15,6 +14,7 @@ use super::link::LinkError;
 use super::quota::{Quota, QuotaExceeded};
 use super::registry::{NameError, Registry};
 use super::stop::Stopping;
+use super::sync::{self, AtomicU64, Ordering};
 use super::table::Table;
 use super::task::Task;
 use super::timer::Timers;
@@ -81,36 +81,59 @@ impl System {
     where
         F: Future<Output: Into<Ended>> + Send + 'static,
     {
+        let (told, exit) = oneshot::channel();
+        self.start(actor, spawner, link, Some(told), body)?;
+        Ok(exit)
+    }
+
+    /// As [`Self::launch`]; of its end hears `told`, if anybody.
+    pub(crate) fn start<F>(
+        self: &Arc<Self>,
+        actor: &Arc<Actor>,
+        spawner: Option<&Arc<Actor>>,
+        link: Option<i64>,
+        told: Option<oneshot::Sender<Exit>>,
+        body: F,
+    ) -> Result<(), LinkError>
+    where
+        F: Future<Output: Into<Ended>> + Send + 'static,
+    {
         if let (Some(spawner), Some(tag)) = (spawner, link) {
             spawner.link_spawned(actor, tag)?;
         }
         self.table.insert(Arc::clone(actor));
-        let (told, exit) = oneshot::channel();
         let held_back = spawner.map(HeldBack::by);
         let (system, actor) = (Arc::clone(self), Arc::clone(actor));
-        self.tasks.spawn(async move {
+        sync::spawn(self.tasks.track_future(async move {
             let ended = Task::new(Arc::clone(&actor), held_back, body).await;
-            let exit = system.bury(&actor, ended);
-            // Nobody may be listening: only supervisors do.
-            drop(told.send(exit));
-        });
-        Ok(exit)
+            system.bury(&actor, ended, told);
+        }));
+        Ok(())
     }
 
     /// Whoever hears of an end finds nothing of the actor any more: no id, no name, no place in a quota.
-    fn bury(&self, actor: &Arc<Actor>, ended: Ended) -> Exit {
+    fn bury(&self, actor: &Arc<Actor>, ended: Ended, told: Option<oneshot::Sender<Exit>>) {
         self.table.remove(actor.id);
         let (Ended { reason, last_words }, relations) = actor.finish(ended);
-        if !relations.names.is_empty() {
-            self.registry.forget(relations.names.iter(), actor);
-        }
-        for timer in &relations.timers {
-            self.timers.cancel(*timer);
-        }
         self.log.end(actor, &reason);
+        // Most actors end without anybody who hears of it.
+        if relations.is_none() && told.is_none() {
+            return;
+        }
         let reason = Arc::new(reason);
-        actor.tell_of_end(relations, &reason, last_words.as_ref());
-        Exit { id: actor.id, reason, last_words }
+        if let Some(relations) = relations {
+            if !relations.names.is_empty() {
+                self.registry.forget(relations.names.iter(), actor);
+            }
+            for timer in &relations.timers {
+                self.timers.cancel(*timer);
+            }
+            actor.tell_of_end(*relations, &reason, last_words.as_ref());
+        }
+        if let Some(told) = told {
+            // Whoever asked may have gone.
+            drop(told.send(Exit { id: actor.id, reason, last_words }));
+        }
     }
 
     /// The actor of that id, if it is alive.

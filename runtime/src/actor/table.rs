@@ -1,14 +1,14 @@
 //! All actors that are alive, by id.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use super::{Actor, ActorId};
+use super::sync::{Mutex, MutexGuard};
+use super::{Actor, ActorId, NumberMap};
 
 /// Enough that two cores spawning at full speed seldom meet in one.
 const SHARDS: usize = 64;
 
-type Shard = Mutex<HashMap<ActorId, Arc<Actor>>>;
+type Shard = Mutex<NumberMap<ActorId, Arc<Actor>>>;
 
 pub(super) struct Table([Shard; SHARDS]);
 
@@ -19,7 +19,7 @@ impl Default for Table {
 }
 
 impl Table {
-    fn shard(&self, id: ActorId) -> std::sync::MutexGuard<'_, HashMap<ActorId, Arc<Actor>>> {
+    fn shard(&self, id: ActorId) -> MutexGuard<'_, NumberMap<ActorId, Arc<Actor>>> {
         let index = usize::try_from(id.0 % SHARDS as u64).unwrap_or_default();
         self.0[index].lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,12 +1,12 @@
 //! Messages that are sent later.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
+use super::sync::{AtomicU64, Mutex, Ordering};
 use super::{Actor, Message};
 
 /// Timers that may be pending at once in one system: those of actors that have ended are charged to nobody.

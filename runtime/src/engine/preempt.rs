@@ -18,9 +18,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use pin_project_lite::pin_project;
 use wasmtime::{Store, UpdateDeadline};
 
-use super::Clock;
+use super::Engine;
 use crate::actor::Pause;
 use crate::guest::Guest;
 
@@ -35,11 +36,12 @@ thread_local! {
 ///
 /// Wasmtime asks when it sees an epoch beyond the store's deadline, which is also so for a guest that was just woken after
 /// a long wait: its slice begins only now.
-pub(super) fn arm(store: &mut Store<Guest>, clock: Arc<Clock>) {
+pub(super) fn arm(store: &mut Store<Guest>) {
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |store| {
-        store.data().check_fuel()?;
-        if clock.ticks() == SLICE_START.get() {
+    store.epoch_deadline_callback(|store| {
+        let guest = store.data();
+        guest.check_fuel()?;
+        if guest.node.engine.clock.ticks() == SLICE_START.get() {
             return Ok(UpdateDeadline::Continue(1));
         }
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(SliceOver { told: false })))
@@ -154,12 +156,20 @@ impl Turns {
     }
 }
 
-/// A guest's future, preempted fairly.
-pub(crate) struct Preempted<F> {
-    clock: Arc<Clock>,
-    turns: Arc<Turns>,
+pin_project! {
+    /// A guest's future, preempted fairly.
+    pub(crate) struct Preempted<F> {
+        // Given up before the body is.
+        share: Share,
+        #[pin]
+        body: F,
+    }
+}
+
+/// One guest's share of the threads.
+struct Share {
+    engine: Arc<Engine>,
     stage: Stage,
-    body: Pin<Box<F>>,
 }
 
 enum Stage {
@@ -175,16 +185,18 @@ enum Stage {
 }
 
 impl<F> Preempted<F> {
-    pub(crate) fn new(clock: Arc<Clock>, turns: Arc<Turns>, body: F) -> Self {
-        Self { clock, turns, stage: Stage::Running, body: Box::pin(body) }
+    pub(super) fn new(engine: Arc<Engine>, body: F) -> Self {
+        Self { share: Share { engine, stage: Stage::Running }, body }
     }
+}
 
+impl Share {
     /// Whether it may go on.
     fn may_run(&mut self, context: &mut Context<'_>) -> bool {
         match &mut self.stage {
             Stage::Running | Stage::HasTurn => return true,
             Stage::Queued(ticket) => {
-                if self.turns.still_waits(*ticket, context.waker()) {
+                if self.engine.turns.still_waits(*ticket, context.waker()) {
                     return false;
                 }
             }
@@ -193,7 +205,7 @@ impl<F> Preempted<F> {
                     return false;
                 }
                 let waker = context.waker();
-                let ticket = if *has_turn { self.turns.rotate(waker) } else { self.turns.take(waker) };
+                let ticket = if *has_turn { self.engine.turns.rotate(waker) } else { self.engine.turns.take(waker) };
                 if let Some(ticket) = ticket {
                     self.stage = Stage::Queued(ticket);
                     return false;
@@ -208,35 +220,37 @@ impl<F> Preempted<F> {
 impl<F: Future> Future for Preempted<F> {
     type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        if !self.may_run(context) {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let share = this.share;
+        if !share.may_run(context) {
             Pause::NotRun.note();
             return Poll::Pending;
         }
-        self.clock.running();
-        SLICE_START.set(self.clock.ticks());
+        share.engine.clock.running();
+        SLICE_START.set(share.engine.clock.ticks());
         SLICE_OVER.set(false);
-        let polled = self.body.as_mut().poll(context);
-        let has_turn = matches!(self.stage, Stage::HasTurn);
-        self.stage = Stage::Running;
+        let polled = this.body.poll(context);
+        let has_turn = matches!(share.stage, Stage::HasTurn);
+        share.stage = Stage::Running;
         if polled.is_pending() && SLICE_OVER.take() {
             Pause::SliceOver.note();
             let mut driver = Box::pin(tokio::task::yield_now());
             let looks = driver.as_mut().poll(context);
             debug_assert!(looks.is_pending(), "the task is woken when the thread has looked");
-            self.stage = Stage::Deferred { driver, has_turn };
+            share.stage = Stage::Deferred { driver, has_turn };
         } else if has_turn {
-            self.turns.pass();
+            share.engine.turns.pass();
         }
         polled
     }
 }
 
-impl<F> Drop for Preempted<F> {
+impl Drop for Share {
     fn drop(&mut self) {
         match self.stage {
-            Stage::HasTurn | Stage::Deferred { has_turn: true, .. } => self.turns.pass(),
-            Stage::Queued(ticket) => self.turns.give_up(ticket),
+            Stage::HasTurn | Stage::Deferred { has_turn: true, .. } => self.engine.turns.pass(),
+            Stage::Queued(ticket) => self.engine.turns.give_up(ticket),
             Stage::Running | Stage::Deferred { has_turn: false, .. } => {}
         }
     }

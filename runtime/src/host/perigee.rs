@@ -52,7 +52,7 @@ async fn spawn(caller: &mut Caller<'_, Guest>, name: u32, name_len: u32, link: i
         Err(error) => Err(error),
     };
     match spawned {
-        Ok((id, _)) => give_id(caller, id_out, id.0),
+        Ok(id) => give_id(caller, id_out, id.0),
         Err(error) => give_error(caller, id_out, &error),
     }
 }

@@ -6,8 +6,10 @@ use wasmtime::{Result, bail};
 
 use crate::actor::{Actor, Envelope, Message, Resource};
 
-/// Capacity that a guest gets at once; more grows as it writes.
-const MAX_CAPACITY: u64 = 64 << 10;
+/// Capacity that a guest gets at once; more grows as it writes. No larger buffer is used again, either.
+const MAX_CAPACITY: usize = 64 << 10;
+/// Capacity that a message may have beyond its bytes when it is sent: nobody pays for it.
+const SLACK_BYTES: usize = 256;
 
 /// What is being written, or was received last.
 pub(crate) struct Scratch {
@@ -24,11 +26,16 @@ impl Scratch {
         Self { actor, envelope: None, read_at: 0, charged: 0 }
     }
 
-    /// Starts a message. `capacity` is a hint. What was there before is dropped.
-    pub(super) fn start(&mut self, tag: i64, capacity: u64) -> Result<()> {
-        let data = Vec::with_capacity(usize::try_from(capacity.min(MAX_CAPACITY))?);
-        self.replace(Some(Envelope::Message(Message { tag, data, ..Message::default() })));
-        Ok(())
+    /// Starts a message. `capacity` is a hint. What was there before is dropped, and its buffer used again: who answers a
+    /// message needs no new one.
+    pub(super) fn start(&mut self, tag: i64, capacity: u64) {
+        let mut data = match self.replace(None) {
+            Some(Envelope::Message(before)) if before.data.capacity() <= MAX_CAPACITY => before.data,
+            _ => Vec::new(),
+        };
+        data.clear();
+        data.reserve(usize::try_from(capacity).unwrap_or(usize::MAX).min(MAX_CAPACITY));
+        self.envelope = Some(Envelope::Message(Message { tag, data, resources: Vec::new() }));
     }
 
     /// Keeps what was received, which stays charged until the next.
@@ -92,7 +99,12 @@ impl Scratch {
     pub(crate) fn take(&mut self) -> Result<Message> {
         self.message()?;
         match self.replace(None) {
-            Some(Envelope::Message(message)) => Ok(message),
+            Some(Envelope::Message(mut message)) => {
+                if message.data.capacity() - message.data.len() > SLACK_BYTES {
+                    message.data.shrink_to_fit();
+                }
+                Ok(message)
+            }
             _ => bail!("there is no message"),
         }
     }
@@ -138,7 +150,7 @@ mod tests {
     fn a_message_is_charged_up_to_the_limit_and_given_back() {
         let mut scratch = scratch(10);
         assert!(scratch.append(b"x").is_err(), "nothing was started");
-        scratch.start(0, u64::MAX).unwrap();
+        scratch.start(0, u64::MAX);
         scratch.append(&[0; 10]).unwrap();
         let error = scratch.append(&[0]).unwrap_err().to_string();
         assert!(error.contains("11 bytes") && error.contains("limits.memory of 10"), "{error}");
@@ -159,14 +171,37 @@ mod tests {
         assert_eq!(scratch.read(1).unwrap(), [0; 0]);
         scratch.seek(10).unwrap();
         assert!(scratch.read(1).is_err());
-        scratch.start(0, 0).unwrap();
+        scratch.start(0, 0);
         assert_eq!(scratch.actor.memory(), 0);
+    }
+
+    #[test]
+    fn a_message_is_sent_in_no_more_memory_than_it_pays_for() {
+        let mut scratch = scratch(1 << 20);
+        scratch.start(0, u64::MAX);
+        scratch.append(b"x").unwrap();
+        assert!(scratch.take().unwrap().data.capacity() <= 1 + SLACK_BYTES);
+    }
+
+    #[test]
+    fn the_buffer_of_what_was_received_is_used_for_the_answer_unless_it_is_large() {
+        let mut scratch = scratch(1 << 20);
+        for (capacity, is_used) in [(MAX_CAPACITY, true), (MAX_CAPACITY + 1, false)] {
+            let message = Message { data: Vec::with_capacity(capacity), ..Message::default() };
+            let before = message.data.as_ptr();
+            let message = Envelope::Message(message);
+            scratch.actor.charge_memory(message.cost()).unwrap();
+            scratch.received(message);
+            scratch.start(0, 10);
+            assert!(scratch.message().unwrap().data.is_empty());
+            assert_eq!(scratch.message().unwrap().data.as_ptr() == before, is_used);
+        }
     }
 
     #[test]
     fn a_resource_of_another_type_stays() {
         let mut scratch = scratch(256);
-        scratch.start(0, 0).unwrap();
+        scratch.start(0, 0);
         assert_eq!(scratch.push(Resource::new(5u8, 0)).unwrap(), 0);
         assert!(scratch.pull::<u16>(0).is_err());
         assert_eq!(scratch.pull::<u8>(0).unwrap(), 5);

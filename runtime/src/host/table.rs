@@ -1,7 +1,7 @@
 //! A guest's table of one kind of host resource. Ids count up from 0 and are never used again, as guests of the Lunatic
 //! ABI rely on.
 
-use std::collections::HashMap;
+use crate::actor::NumberMap;
 
 /// Entries that one guest may hold of one kind: far beyond what a program uses, far below what would hurt the host.
 const MAX_ENTRIES: usize = 16_384;
@@ -9,13 +9,13 @@ const MAX_ENTRIES: usize = 16_384;
 /// A table.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
-    entries: HashMap<u64, T>,
+    entries: NumberMap<u64, T>,
     next: u64,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), next: 0 }
+        Self { entries: NumberMap::default(), next: 0 }
     }
 }
 

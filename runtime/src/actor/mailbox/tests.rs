@@ -21,7 +21,7 @@ fn room(messages: usize) -> usize {
 
 impl Mailbox {
     fn get(&mut self, envelope: Envelope, room: usize) -> Delivery {
-        self.deliver(envelope, room, &Account::new(u64::MAX))
+        self.deliver(envelope, None, room, &Account::new(u64::MAX))
     }
 }
 
@@ -87,7 +87,24 @@ fn a_sender_that_found_no_room_after_all_keeps_its_place() {
     let (first, second) = (mailbox.wait_for_room(None, 10, waker), mailbox.wait_for_room(None, 10, waker));
     assert_eq!(mailbox.admit(10).len(), 1);
     mailbox.wait_for_room(Some(first), 10, waker);
-    assert_eq!(mailbox.senders.iter().map(|waiting| waiting.ticket).collect::<Vec<_>>(), [first, second]);
+    assert_eq!((mailbox.is_let_in(Some(first)), mailbox.is_let_in(Some(second))), (false, false));
+    assert_eq!(mailbox.admit(10).len(), 1);
+    assert_eq!((mailbox.is_let_in(Some(first)), mailbox.is_let_in(Some(second))), (true, false));
+}
+
+#[test]
+fn nobody_overtakes_a_sender_that_was_let_in_and_has_not_sent_yet() {
+    let account = Account::new(u64::MAX);
+    let mut mailbox = Mailbox::default();
+    let send = |mailbox: &mut Mailbox, ticket| mailbox.deliver(message(0, b"x"), ticket, usize::MAX, &account);
+    let waits = mailbox.wait_for_room(None, 1, Waker::noop());
+    assert!(matches!(send(&mut mailbox, Some(waits)), Delivery::Full(_)), "it was not told to");
+    mailbox.admit(1);
+    assert!(mailbox.admit(1).is_empty(), "it is told once");
+    assert!(matches!(send(&mut mailbox, None), Delivery::Full(_)));
+    assert!(matches!(send(&mut mailbox, Some(waits)), Delivery::Queued));
+    mailbox.forget_sender(waits);
+    assert!(matches!(send(&mut mailbox, None), Delivery::Queued));
 }
 
 #[derive(Debug, Clone)]
@@ -151,7 +168,7 @@ proptest! {
         for (sent, step) in (0u32..).zip(steps) {
             match step {
                 Step::Send(tag) => {
-                    mailbox.deliver(message(tag, &sent.to_le_bytes()), usize::MAX, &account);
+                    mailbox.deliver(message(tag, &sent.to_le_bytes()), None, usize::MAX, &account);
                     model.left.push((tag, sent));
                     if model.waits_for.is_some_and(|wanted| wanted.is_none_or(|wanted| wanted == tag)) {
                         model.waits_for = None;

@@ -2,13 +2,15 @@
 //!
 //! A process writes one message at a time and reads one at a time, in one place: what it receives replaces what it wrote.
 
+use std::sync::Arc;
+
 use wasmtime::{Caller, Linker, Result, bail};
 
 use super::{TIMED_OUT, timeout};
-use crate::actor::{ActorId, Envelope, Filter};
+use crate::actor::{Actor, ActorId, Envelope, Filter, Message};
 use crate::guest::Guest;
-use crate::host::import_module;
 use crate::host::memory::{bytes, bytes_mut, split};
+use crate::host::{Attempt, import_module};
 
 /// Results of a receive.
 const MESSAGE: u32 = 0;
@@ -26,16 +28,17 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         sync get_tag() -> i64;
         sync get_process_id() -> u64;
         sync data_size() -> u64;
-        suspends send(process: u64) -> u32;
+        tries send(process: u64) -> u32, then wait_for_room;
         suspends send_receive_skip_search(process: u64, tag: i64, timeout: u64) -> u32;
-        suspends receive(tags: u32, tags_len: u32, timeout: u64) -> u32;
+        tries receive(tags: u32, tags_len: u32, timeout: u64) -> u32, then wait_for_message;
     });
     Ok(())
 }
 
 /// Starts a message. `capacity` is a hint. What was written before is dropped.
 fn create_data(caller: &mut Caller<'_, Guest>, tag: i64, capacity: u64) -> Result<()> {
-    caller.data_mut().scratch.start(tag, capacity)
+    caller.data_mut().scratch.start(tag, capacity);
+    Ok(())
 }
 
 /// Appends bytes to the message.
@@ -102,12 +105,18 @@ fn data_size(caller: &mut Caller<'_, Guest>) -> Result<u64> {
 /// There is no message; it is larger than the receiver's whole mailbox.
 /// # Suspends
 /// While the receiver's mailbox is full.
-async fn send(caller: &mut Caller<'_, Guest>, process: u64) -> Result<u32> {
+fn send(caller: &mut Caller<'_, Guest>, process: u64) -> Result<Attempt<(Arc<Actor>, Message)>> {
     let guest = caller.data_mut();
     let message = guest.scratch.take()?;
-    if let Some(receiver) = guest.node.system.find(ActorId(process)) {
-        receiver.send(message, Some(&guest.actor)).await?;
-    }
+    let Some(receiver) = guest.receiver(ActorId(process)) else { return Ok(Attempt::Done(0)) };
+    Ok(match receiver.try_send(message)? {
+        None => Attempt::Done(0),
+        Some(message) => Attempt::Waits((Arc::clone(receiver), message)),
+    })
+}
+
+async fn wait_for_room(caller: &mut Caller<'_, Guest>, (receiver, message): (Arc<Actor>, Message)) -> Result<u32> {
+    receiver.send(message, Some(&caller.data().actor)).await?;
     Ok(0)
 }
 
@@ -118,7 +127,7 @@ async fn send(caller: &mut Caller<'_, Guest>, process: u64) -> Result<u32> {
 async fn send_receive_skip_search(caller: &mut Caller<'_, Guest>, process: u64, tag: i64, milliseconds: u64) -> Result<u32> {
     let guest = caller.data_mut();
     let message = guest.scratch.take()?;
-    let receiver = guest.node.system.find(ActorId(process));
+    let receiver = guest.receiver(ActorId(process)).map(Arc::clone);
     let sender = &guest.actor;
     let send = async {
         match receiver {
@@ -126,10 +135,8 @@ async fn send_receive_skip_search(caller: &mut Caller<'_, Guest>, process: u64, 
             None => Ok(()),
         }
     };
-    let Some(envelope) = sender.call(tag, timeout(milliseconds), send).await? else { return Ok(TIMED_OUT) };
-    guest.memory_account.forget_refusal();
-    guest.scratch.received(envelope);
-    Ok(MESSAGE)
+    let received = sender.call(tag, timeout(milliseconds), send).await?;
+    Ok(keep(guest, received))
 }
 
 /// Receives the first message with one of the tags; no tags: the first of all.
@@ -138,10 +145,27 @@ async fn send_receive_skip_search(caller: &mut Caller<'_, Guest>, process: u64, 
 /// 0: a message; 1: the end of a linked process; 2: the end of a monitored one; 9027: `timeout` milliseconds are over.
 /// # Traps
 /// More than 1,024 tags.
-async fn receive(caller: &mut Caller<'_, Guest>, tags: u32, tags_len: u32, milliseconds: u64) -> Result<u32> {
+/// # Suspends
+/// Until it comes.
+fn receive(caller: &mut Caller<'_, Guest>, tags: u32, tags_len: u32, milliseconds: u64) -> Result<Attempt<u64>> {
     let filter = if tags_len == 0 { Filter::Any } else { Filter::Tags(read_tags(caller, tags, tags_len)?) };
     let guest = caller.data_mut();
-    let Some(envelope) = guest.actor.receive(filter, timeout(milliseconds)).await else { return Ok(TIMED_OUT) };
+    let received = if milliseconds == 0 { guest.actor.take(&filter) } else { guest.actor.take_or_wait(filter) };
+    Ok(match received {
+        None if milliseconds > 0 => Attempt::Waits(milliseconds),
+        received => Attempt::Done(keep(guest, received)),
+    })
+}
+
+async fn wait_for_message(caller: &mut Caller<'_, Guest>, milliseconds: u64) -> Result<u32> {
+    let guest = caller.data_mut();
+    let received = guest.actor.waited(timeout(milliseconds)).await;
+    Ok(keep(guest, received))
+}
+
+/// Keeps what was received, if time was not over. Returns what it is.
+fn keep(guest: &mut Guest, received: Option<Envelope>) -> u32 {
+    let Some(envelope) = received else { return TIMED_OUT };
     let kind = match envelope {
         Envelope::Message(_) => MESSAGE,
         Envelope::LinkDied { .. } => LINK_DIED,
@@ -149,7 +173,7 @@ async fn receive(caller: &mut Caller<'_, Guest>, tags: u32, tags_len: u32, milli
     };
     guest.memory_account.forget_refusal();
     guest.scratch.received(envelope);
-    Ok(kind)
+    kind
 }
 
 fn read_tags(caller: &mut Caller<'_, Guest>, ptr: u32, count: u32) -> Result<Vec<i64>> {

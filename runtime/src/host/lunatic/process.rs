@@ -126,8 +126,7 @@ async fn spawn_function(
         return Err(SpawnError::Denied { spawner: Arc::clone(&guest.class.name), class });
     }
     let spawner = Spawner::Actor { actor: &guest.actor, class: &guest.class, link: link_tag(link) };
-    let (id, _) = guest.node.spawn(class, Entry { function, params }, spawner).await?;
-    Ok(id)
+    guest.node.spawn(class, Entry { function, params }, spawner).await
 }
 
 /// What a spawn with these makes: an actor of the guest's own class, or of one that is derived from it.
