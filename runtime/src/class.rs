@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use perigee_spec::{ActorClass, EnvVar, Folder, container_variable};
 
@@ -15,6 +16,8 @@ use crate::folder::MountedFolder;
 pub struct Class {
     pub(crate) name: Arc<str>,
     pub(crate) spec: ActorClass,
+    /// Of each of its actors, in bytes: that of the specification, until the container's is changed.
+    pub(crate) memory: AtomicU64,
     pub(crate) program: Program,
     /// Program name and arguments.
     pub(crate) args: Vec<String>,
@@ -99,7 +102,8 @@ impl Class {
             spec.permissions.filesystem.iter().map(|folder| mount(&spec, folder, host)).collect::<Result<Vec<_>, _>>()?;
         folders.extend(host.folders.iter().cloned());
         let args = std::iter::once(program.name().to_owned()).chain(spec.args.iter().cloned()).collect();
-        Ok(Self { name: spec.name.as_str().into(), program, args, env, folders, spec, fuel: 0, held: 0 })
+        let memory = AtomicU64::new(spec.limits.memory.0);
+        Ok(Self { name: spec.name.as_str().into(), memory, program, args, env, folders, spec, fuel: 0, held: 0 })
     }
 
     /// The same, running another module.
@@ -107,6 +111,7 @@ impl Class {
         Self {
             name: Arc::clone(&self.name),
             spec: self.spec.clone(),
+            memory: AtomicU64::new(self.memory_limit()),
             program,
             args: self.args.clone(),
             env: self.env.clone(),
@@ -117,10 +122,17 @@ impl Class {
     }
 
     pub(crate) fn limits(&self) -> ActorLimits {
-        ActorLimits {
-            memory: self.spec.limits.memory.0,
-            mailbox: usize::try_from(self.spec.limits.mailbox.0).unwrap_or(usize::MAX),
-        }
+        ActorLimits { memory: self.memory_limit(), mailbox: usize::try_from(self.spec.limits.mailbox.0).unwrap_or(usize::MAX) }
+    }
+
+    /// Bytes of each actor that is spawned now.
+    pub(crate) fn memory_limit(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    /// Holds for actors that are spawned from now on. What it was before.
+    pub(crate) fn set_memory_limit(&self, bytes: u64) -> u64 {
+        self.memory.swap(bytes, Ordering::Relaxed)
     }
 
     /// Whether its actors may do that; of spawning: functions as actors of the class itself.

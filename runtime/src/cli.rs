@@ -3,6 +3,7 @@
 mod cache;
 mod code;
 mod compile;
+mod control;
 mod load;
 mod module;
 mod run;
@@ -26,7 +27,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 Examples:
   perigee run app.yaml                      an app, with the rules of its manifest
   perigee run hello.wasm one two            a module, with two arguments
-  perigee run --net --dir data server.wasm  a module that may use the network and the folder data"
+  perigee run --net --dir data server.wasm  a module that may use the network and the folder data
+  perigee top                               the actors of the app that runs, busiest first"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -38,6 +40,8 @@ enum Command {
     Run(run::Run),
     Test(test::Test),
     Worker(worker::Worker),
+    #[command(flatten)]
+    Actors(control::Local),
     Compile(compile::Compile),
     #[command(subcommand)]
     Cache(cache::CacheCommand),
@@ -50,6 +54,7 @@ impl Cli {
             Command::Run(run) => run.execute(),
             Command::Test(test) => test.execute(),
             Command::Worker(worker) => worker.execute(),
+            Command::Actors(local) => local.execute(),
             Command::Compile(compile) => compile.execute(),
             Command::Cache(cache) => cache.execute(),
         }

@@ -4,6 +4,7 @@
 //! no word for, such as the network, the new actor has as its spawner does.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use wasmtime::{Result, bail};
 
@@ -159,10 +160,11 @@ impl Configuration {
             permissions.spawn.clear();
         }
         let limits = &mut spec.limits;
-        limits.memory.0 = limits.memory.0.min(self.max_memory);
+        limits.memory.0 = base.memory_limit().min(self.max_memory);
         limits.mailbox = limits.mailbox.min(limits.memory);
         Class {
             name: Arc::clone(&base.name),
+            memory: AtomicU64::new(limits.memory.0),
             spec,
             program: base.program.clone(),
             args: self.args.clone(),

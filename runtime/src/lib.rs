@@ -32,3 +32,4 @@ pub use folder::MountedFolder;
 pub use host::stdio::Output;
 pub use node::Node;
 pub use spawn::SpawnError;
+pub use supervisor::{Declared, DeclaredState};

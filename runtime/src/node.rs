@@ -15,6 +15,7 @@ use crate::host::metrics::Metrics;
 use crate::host::net::{OpenStreams, Resolver};
 use crate::host::stdio::Output;
 use crate::spawn::{Entry, SpawnError, Spawner};
+use crate::supervisor::{Board, Declared};
 
 /// What every actor of the app reaches the host through.
 pub struct Node {
@@ -30,6 +31,8 @@ pub struct Node {
     compiling: Arc<Semaphore>,
     /// Cancelled when the app drains: listeners close.
     pub(crate) draining: CancellationToken,
+    /// What became of the actors that the app declares.
+    pub(crate) declared: Board,
 }
 
 impl Node {
@@ -48,6 +51,7 @@ impl Node {
             metrics: Metrics::default(),
             compiling: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
             draining: CancellationToken::new(),
+            declared: Board::default(),
         })
     }
 
@@ -55,6 +59,18 @@ impl Node {
     #[must_use]
     pub fn system(&self) -> &Arc<System> {
         &self.system
+    }
+
+    /// Changes the memory that each actor of a class may use, for those that live too. What one has beyond it is not taken.
+    ///
+    /// # Errors
+    /// There is no such class.
+    pub fn set_memory_limit(&self, class: &str, bytes: u64) -> Result<(), SpawnError> {
+        let class = self.class(class)?;
+        // In this order, so that only one that is just being spawned may keep the old one.
+        let before = class.set_memory_limit(bytes);
+        self.system.set_memory_limit(&class.name, before, bytes);
+        Ok(())
     }
 
     /// Runs one actor of a class to its end, as the app's own: nobody supervises it.
@@ -86,6 +102,18 @@ impl Node {
     /// Makes every listener refuse further connections. Connections that exist go on.
     pub fn drain(&self) {
         self.draining.cancel();
+    }
+
+    /// Whether it does: the app is stopping.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// The actors that the app declares, in the order of starting. Empty before the app runs.
+    #[must_use]
+    pub fn declared(&self) -> Vec<Declared> {
+        self.declared.look(tokio::time::Instant::now())
     }
 
     /// Number of connections that are open.

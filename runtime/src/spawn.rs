@@ -132,7 +132,7 @@ impl Node {
         let actor =
             self.system.prepare(prepare).map_err(|source| SpawnError::Quota { class: Arc::clone(&class.name), source })?;
         if actor.charge_memory(class.held).is_err() {
-            let (wanted, limit) = (perigee_spec::MemoryBytes(class.held), class.spec.limits.memory);
+            let (wanted, limit) = (perigee_spec::MemoryBytes(class.held), perigee_spec::MemoryBytes(class.memory_limit()));
             return Err(SpawnError::Memory { class: Arc::clone(&class.name), wanted, limit });
         }
         let mut store = self.engine.store(Guest::new(Arc::clone(self), Arc::clone(&actor), Arc::clone(class)));
@@ -159,9 +159,11 @@ fn not_instantiated(class: &Class, store: &Store<Guest>, error: &wasmtime::Error
         return SpawnError::Full { class: class_name, reason: full.to_string() };
     }
     match store.data().memory_account.refused() {
-        Some(wanted) => {
-            SpawnError::Memory { class: class_name, wanted: perigee_spec::MemoryBytes(wanted), limit: class.spec.limits.memory }
-        }
+        Some(wanted) => SpawnError::Memory {
+            class: class_name,
+            wanted: perigee_spec::MemoryBytes(wanted),
+            limit: perigee_spec::MemoryBytes(class.memory_limit()),
+        },
         None => SpawnError::Instantiate { class: class_name, reason: crate::engine::trap_text(error) },
     }
 }

@@ -1,5 +1,6 @@
 //! Supervision of the actors that an app declares: starts them in order, and at each end does what the tree decides.
 
+mod declared;
 mod intensity;
 mod tree;
 
@@ -9,6 +10,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+pub(crate) use declared::Board;
+pub use declared::{Declared, DeclaredState};
 pub(crate) use intensity::{Decision, Intensity};
 use tree::{Tree, Verdict};
 
@@ -54,6 +57,7 @@ pub(crate) enum Cause {
 
 impl Supervisor {
     pub(crate) fn new(node: Arc<Node>, strategy: perigee_spec::Strategy, classes: Vec<Arc<Class>>) -> Self {
+        node.declared.begin(classes.iter().map(|class| &class.name));
         let tree = Tree::new(strategy, classes.iter().map(|class| &class.spec.restart), Instant::now());
         let children = classes.into_iter().map(|class| Child { class, id: None, has_run: false }).collect();
         Self { node, tree, children, running: JoinSet::new(), failed: None }
@@ -71,6 +75,7 @@ impl Supervisor {
                 return Cause::Done(self.failed.clone());
             }
             let due = self.tree.next_due();
+            self.node.declared.waits(&self.tree);
             tokio::select! {
                 Some(Ok((index, exit))) = self.running.join_next() => {
                     if let Some(cause) = self.ended(index, exit) {
@@ -100,6 +105,7 @@ impl Supervisor {
             Ok(id) => {
                 let child = &mut self.children[index];
                 (child.id, child.has_run) = (Some(id), true);
+                self.node.declared.runs(index, id);
                 self.running.spawn(async move {
                     // Its task is dropped with the whole runtime.
                     let killed = |_| Exit { id, reason: Arc::new(ExitReason::Killed), last_words: None };
@@ -111,7 +117,9 @@ impl Supervisor {
             Err(error) if self.children[index].has_run => {
                 tracing::warn!(class = %class.name, "not restarted: {error}");
                 let reason = ExitReason::Trap(error.to_string());
-                match self.tree.ended(index, &reason, Instant::now()) {
+                let verdict = self.tree.ended(index, &reason, Instant::now());
+                self.node.declared.ended(index, &self.tree);
+                match verdict {
                     Verdict::GiveUp => Some(Cause::NotStarted(error)),
                     Verdict::Done => None,
                     Verdict::Again { kill } => {
@@ -128,7 +136,9 @@ impl Supervisor {
         let child = &mut self.children[index];
         child.id = None;
         let (id, name) = (exit.id.0, Arc::clone(&child.class.name));
-        match self.tree.ended(index, &exit.reason, Instant::now()) {
+        let verdict = self.tree.ended(index, &exit.reason, Instant::now());
+        self.node.declared.ended(index, &self.tree);
+        match verdict {
             Verdict::Done => self.keep_failure(index, exit),
             Verdict::GiveUp => return Some(Cause::GaveUp(Ended { class: Arc::clone(&self.children[index].class), exit })),
             Verdict::Again { kill } => {

@@ -8,6 +8,7 @@
 //!          perigee/perigee      the worker is mounted over it
 //!          perigee/code/CLASS   compiled code of that class's module is mounted over it
 //!          perigee/modules/     modules of an artifact, from <work>/modules
+//!          control/        the worker's control socket, which is in no container
 //! ```
 
 use std::{
@@ -139,7 +140,7 @@ impl Bundle {
 
     /// Removes what Perigee added. Failing is no harm: containerd removes the bundle as a whole.
     pub(crate) fn clean(&self) {
-        for folder in [self.modules(), self.perigee()] {
+        for folder in [self.modules(), self.perigee(), self.path.join("control")] {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => log::warn!("{}: {error}", folder.display()),
                 _ => {}

@@ -1,29 +1,34 @@
 //! One container: made by [`create`], watched until its end, removed by [`Container::delete`].
 
+mod exec;
+
 use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::Path,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use containerd_shim::{
     api::CreateTaskRequest,
     asynchronous::io::Stdio,
-    protos::events::task::{TaskExecStarted, TaskExit, TaskOOM, TaskStart},
+    protos::events::task::{TaskExit, TaskOOM, TaskStart},
 };
 use tokio_util::task::TaskTracker;
+
+pub(crate) use exec::Exec;
+use exec::Execs;
 
 use crate::{
     bundle::Bundle,
     cgroup::ContainerCgroup,
     code::Code,
     console::Console,
+    control::Control,
     error::ShimError,
     events::Events,
     exit::Exit,
     image,
-    launch::ContainerSpec,
+    launch::{self, ContainerSpec},
     options::RuntimeOptions,
     process::Process,
     reaper::{ExitWaiter, Reaper},
@@ -51,31 +56,37 @@ pub(crate) struct Shared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Native,
-    Wasm,
+    /// The app of an ActorApp, with limits of its own.
+    App,
+    /// A module, whose actors may use what the container may.
+    Plain,
 }
 
 /// A container that exists.
 pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) bundle: Bundle,
-    pub(crate) kind: Kind,
+    kind: Kind,
+    /// Of the worker, in a Wasm container.
+    control: Option<Control>,
     pub(crate) runtime: Runtime,
-    pub(crate) options: RuntimeOptions,
+    options: RuntimeOptions,
     pub(crate) init: Process,
     pub(crate) cgroup: ContainerCgroup,
     /// Without a pid namespace of its own, the end of the first process does not end the others.
     owns_pid_namespace: bool,
     /// Compiled code that it has mapped: held here, it is not evicted from the node's cache.
     _code: Vec<Code>,
-    execs: Mutex<HashMap<String, Arc<Exec>>>,
+    /// Held while it is paused, resumed, changed or removed, so that one of these comes after the other. Taken before any
+    /// `order` of its processes.
+    changes: tokio::sync::Mutex<Presence>,
+    execs: Mutex<Execs>,
 }
 
-/// A process executed in a container.
-pub(crate) struct Exec {
-    pub(crate) process: Process,
-    /// What it runs: a `Process` of the OCI specification in JSON.
-    pub(crate) spec: PathBuf,
-    pub(crate) pid_file: PathBuf,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    There,
+    Removed,
 }
 
 /// Makes a container. On an error nothing of it is left but the bundle, which is containerd's.
@@ -107,21 +118,27 @@ async fn set_up(
     let (kind, code) = image::prepare(&request.id, bundle, config, &spec, &options, shared).await?;
     let runtime = Runtime::choose(kind, &options, bundle, runc, &shared.reaper);
     let process = Process::new(Stdio::new(&request.stdin, &request.stdout, &request.stderr, request.terminal));
+    let control = (kind != Kind::Native).then(|| Control::new(bundle.path()));
+    let listener = control.as_ref().map(Control::listen).transpose().map_err(ShimError::io("the worker's control socket"))?;
     let hold = shared.reaper.hold();
-    let pid = spawn(&process, &options, async |console, streams| runtime.create(console, streams).await).await?;
+    let create = async |console: Option<&Path>, streams: Streams| runtime.create(console, Streams { listener, ..streams }).await;
+    let pid = spawn(&process, &options, create).await?;
     let exited = hold.adopt(pid);
     let container = Arc::new(Container {
         id: request.id.clone(),
         bundle: bundle.clone(),
         kind,
+        control,
         runtime,
         options,
         init: process,
         cgroup: ContainerCgroup::of_process(pid),
         owns_pid_namespace: spec.owns_pid_namespace(),
         _code: code,
+        changes: tokio::sync::Mutex::new(Presence::There),
         execs: Mutex::default(),
     });
+    shared.tasks.spawn(watch_memory(container.clone(), shared.events.clone()));
     shared.tasks.spawn(watch(container.clone(), exited, shared.events.clone()));
     Ok(container)
 }
@@ -167,11 +184,25 @@ async fn watch(container: Arc<Container>, exited: ExitWaiter, events: Events) {
     {
         log::warn!("what is left of {}: {error}", container.id);
     }
+    container.last_execs().await;
     if container.cgroup.finish() {
-        events.publish(TaskOOM { container_id: container.id.clone(), ..TaskOOM::new() });
+        publish_oom(&events, &container.id);
     }
     container.init.stop(exit);
     publish_exit(&events, &container.id, &container.id, container.init.pid(), exit);
+}
+
+/// Tells of each time that the kernel kills a process for want of memory, when it does.
+async fn watch_memory(container: Arc<Container>, events: Events) {
+    tokio::select! {
+        // What came last is told with the exit.
+        _ = container.init.wait() => {}
+        () = container.cgroup.watch(|| publish_oom(&events, &container.id)) => {}
+    }
+}
+
+fn publish_oom(events: &Events, container: &str) {
+    events.publish(TaskOOM { container_id: container.to_owned(), ..TaskOOM::new() });
 }
 
 fn publish_exit(events: &Events, container: &str, process: &str, pid: u32, exit: Exit) {
@@ -197,8 +228,43 @@ impl Container {
         Ok(pid)
     }
 
+    pub(crate) async fn pause(&self) -> Result<(), ShimError> {
+        let _changes = self.changes.lock().await;
+        self.init.state().pause()?;
+        self.runtime.pause().await?;
+        Ok(self.init.change(State::pause)?)
+    }
+
+    pub(crate) async fn resume(&self) -> Result<(), ShimError> {
+        let _changes = self.changes.lock().await;
+        self.init.state().resume()?;
+        self.runtime.resume().await?;
+        Ok(self.init.change(State::resume)?)
+    }
+
+    /// Changes limits: of the cgroup, and where the worker's actors have the container's, theirs.
+    pub(crate) async fn update(&self, resources: &[u8]) -> Result<(), ShimError> {
+        let _changes = self.changes.lock().await;
+        self.init.state().update()?;
+        let file = self.bundle.path().join("resources.json");
+        std::fs::write(&file, resources).map_err(ShimError::io(file.display().to_string()))?;
+        self.runtime.update(&file).await?;
+        let memory = launch::updated_memory(resources).filter(|_| self.kind == Kind::Plain);
+        if let (Some(memory), Some(control), State::Running) = (memory, &self.control, self.init.state())
+            && let Err(error) = control.limit(launch::MAIN, memory).await
+        {
+            // The cgroup's limit holds in any case; the actors' own is the smaller evil.
+            log::warn!("the worker of {} does not take the new limit: {error}", self.id);
+        }
+        Ok(())
+    }
+
     /// Removes it from the host. It has ended, or never ran.
     pub(crate) async fn delete(&self) -> Result<Exit, ShimError> {
+        let mut changes = self.changes.lock().await;
+        if *changes == Presence::Removed {
+            return Err(ShimError::NoContainer(self.id.clone()));
+        }
         self.init.state().delete()?;
         self.runtime.delete().await?;
         let reaped = tokio::time::timeout(REAP_TIMEOUT, self.init.wait()).await;
@@ -209,12 +275,13 @@ impl Container {
         self.init.io.shutdown().await;
         self.bundle.unmount()?;
         self.bundle.clean();
+        *changes = Presence::Removed;
         Ok(exit)
     }
 
     /// Sends a signal to the first process, or to all.
     pub(crate) async fn kill(&self, signal: u32, all: bool) -> Result<(), ShimError> {
-        if self.init.state().exit().is_some() && !all {
+        if self.init.state().exit().is_some() {
             return Err(ShimError::Finished);
         }
         // A frozen process takes no signal: the runtime thaws it for SIGKILL.
@@ -225,75 +292,5 @@ impl Container {
             (false, false) => return self.init.signal(signal),
         };
         killed.map_err(|error| if error.is_gone() { ShimError::Finished } else { error.into() })
-    }
-
-    pub(crate) fn exec(&self, id: &str) -> Result<Arc<Exec>, ShimError> {
-        let missing = || ShimError::NoExec { container: self.id.clone(), exec: id.to_owned() };
-        self.execs().get(id).cloned().ok_or_else(missing)
-    }
-
-    /// Announces a process; [`Self::start_exec`] runs it.
-    pub(crate) fn add_exec(&self, id: &str, stdio: Stdio, spec: &[u8]) -> Result<(), ShimError> {
-        let plain = !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        if !plain {
-            // It becomes part of file names.
-            let expected = "letters, digits, dashes, dots and underscores";
-            return Err(ShimError::Invalid { what: "exec id", value: id.to_owned(), expected });
-        }
-        let file = |suffix: &str| self.bundle.path().join(format!("exec-{id}.{suffix}"));
-        let exec = Exec { process: Process::new(stdio), spec: file("json"), pid_file: file("pid") };
-        let mut execs = self.execs();
-        if execs.contains_key(id) {
-            return Err(ShimError::ExecExists { container: self.id.clone(), exec: id.to_owned() });
-        }
-        std::fs::write(&exec.spec, spec).map_err(ShimError::io(exec.spec.display().to_string()))?;
-        execs.insert(id.to_owned(), Arc::new(exec));
-        Ok(())
-    }
-
-    /// Runs an announced process. Its pid.
-    pub(crate) async fn start_exec(self: &Arc<Self>, id: &str, shared: &Shared) -> Result<u32, ShimError> {
-        let exec = self.exec(id)?;
-        let order = exec.process.order.lock().await;
-        exec.process.state().start()?;
-        let hold = shared.reaper.hold();
-        let call = async |console: Option<&Path>, streams| self.runtime.exec(&exec.spec, &exec.pid_file, console, streams).await;
-        let pid = spawn(&exec.process, &self.options, call).await?;
-        let exited = hold.adopt(pid);
-        exec.process.change(State::start)?;
-        shared.events.publish(TaskExecStarted {
-            container_id: self.id.clone(),
-            exec_id: id.to_owned(),
-            pid: exec.process.pid(),
-            ..TaskExecStarted::new()
-        });
-        drop(order);
-        let (container, events) = (self.id.clone(), shared.events.clone());
-        let (id, watched) = (id.to_owned(), exec.clone());
-        shared.tasks.spawn(async move {
-            let Ok(exit) = exited.await else { return };
-            let _order = watched.process.order.lock().await;
-            watched.process.stop(exit);
-            publish_exit(&events, &container, &id, watched.process.pid(), exit);
-        });
-        Ok(exec.process.pid())
-    }
-
-    /// Forgets a process that has ended, or that never ran.
-    pub(crate) async fn delete_exec(&self, id: &str) -> Result<(u32, Exit), ShimError> {
-        let exec = self.exec(id)?;
-        exec.process.state().delete()?;
-        exec.process.io.shutdown().await;
-        self.execs().remove(id);
-        for file in [&exec.spec, &exec.pid_file] {
-            // The pid file is missing when it never ran.
-            std::fs::remove_file(file).unwrap_or_default();
-        }
-        let never_ran = Exit { status: 0, at: std::time::SystemTime::now() };
-        Ok((exec.process.pid(), exec.process.state().exit().unwrap_or(never_ran)))
-    }
-
-    fn execs(&self) -> MutexGuard<'_, HashMap<String, Arc<Exec>>> {
-        self.execs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,6 +22,10 @@ pub(crate) enum ShimError {
     /// containerd knows this text: a signal for a process that has just ended is no failure.
     #[error("process already finished")]
     Finished,
+    #[error("process not created")]
+    NotStarted,
+    #[error("container {0}: its first process is not running")]
+    NotRunning(String),
     #[error("container {0} is still being created")]
     Creating(String),
     #[error("the shim is shutting down")]
@@ -69,11 +73,12 @@ impl ShimError {
         match self {
             Self::NoContainer(_) | Self::NoExec { .. } | Self::Finished => Code::NOT_FOUND,
             Self::ContainerExists(_) | Self::ExecExists { .. } => Code::ALREADY_EXISTS,
-            Self::Creating(_) | Self::ShuttingDown | Self::Refused(_) => Code::FAILED_PRECONDITION,
+            Self::Creating(_) | Self::ShuttingDown | Self::NotStarted | Self::NotRunning(_) => Code::FAILED_PRECONDITION,
             Self::Unimplemented(_) => Code::UNIMPLEMENTED,
             Self::Invalid { .. } | Self::Options(_) | Self::Launch(_) | Self::Image(_) => Code::INVALID_ARGUMENT,
             Self::NoMetrics(_) => Code::UNAVAILABLE,
-            Self::Content(_) | Self::Runtime(_) | Self::Io { .. } | Self::Library { .. } => Code::UNKNOWN,
+            // A call that the state does not allow is unknown to containerd's own shim, too.
+            Self::Refused(_) | Self::Content(_) | Self::Runtime(_) | Self::Io { .. } | Self::Library { .. } => Code::UNKNOWN,
             Self::Panicked(_) => Code::INTERNAL,
         }
     }

@@ -18,6 +18,11 @@ pub(crate) struct Exit {
 }
 
 impl Exit {
+    /// One that is seen now.
+    pub(crate) fn now(status: u32) -> Self {
+        Self { status, at: SystemTime::now() }
+    }
+
     /// `None` for a process that was stopped or continued, which is no end.
     pub(crate) fn from_wait(wait: WaitStatus) -> Option<Self> {
         let status = match (wait.exit_status(), wait.terminating_signal()) {
@@ -25,7 +30,7 @@ impl Exit {
             (None, Some(signal)) => 128 + signal,
             (None, None) => return None,
         };
-        Some(Self { status: u32::try_from(status).unwrap_or(KILLED), at: SystemTime::now() })
+        Some(Self::now(u32::try_from(status).unwrap_or(KILLED)))
     }
 
     /// The time as containerd's messages have it.

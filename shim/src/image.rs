@@ -55,7 +55,7 @@ pub(crate) enum ImageError {
 /// What the container turned out to be.
 enum Found {
     Native,
-    Launch { app: AppSpec, modules: Modules },
+    Launch { kind: Kind, app: AppSpec, modules: Modules },
 }
 
 /// Makes the bundle of a Wasm container ready; one of a native container is left as it is.
@@ -72,9 +72,9 @@ pub(crate) async fn prepare(
     }
     let binds = spec.binds().map(|mount| (PathBuf::from(&mount.destination), PathBuf::from(&mount.source)));
     let files = Files::new(bundle.path().join(spec.root()), binds);
-    let (app, modules) = match find(id, bundle, spec, &files, shared).await? {
+    let (kind, app, modules) = match find(id, bundle, spec, &files, shared).await? {
         Found::Native => return Ok((Kind::Native, Vec::new())),
-        Found::Launch { app, modules } => (app, modules),
+        Found::Launch { kind, app, modules } => (kind, app, modules),
     };
     let text = annotation::encode(&app).map_err(LaunchError::from)?;
     bundle.write_perigee(&text, modules == Modules::Artifact)?;
@@ -92,25 +92,25 @@ pub(crate) async fn prepare(
     bundle.write_code(code.iter().map(|code| code.class.as_str()))?;
     launch::add_code(&mut rewritten, code.iter().map(|code| (code.class.as_str(), code.entry.path())));
     bundle.write_config(&rewritten)?;
-    Ok((Kind::Wasm, code))
+    Ok((kind, code))
 }
 
 async fn find(id: &str, bundle: &Bundle, spec: &ContainerSpec, files: &Files, shared: &Shared) -> Result<Found, ShimError> {
     if let Some(app) = spec.app()? {
         if !files.is_empty().map_err(ImageError::from)? {
             let app = with_modules(&app, |name| in_image(files, name))?;
-            return Ok(Found::Launch { app, modules: Modules::Image });
+            return Ok(Found::Launch { kind: Kind::App, app, modules: Modules::Image });
         }
         let mut store = Store::connect(&shared.containerd, &shared.namespace).await?;
         let artifact = Artifact::find(&mut store, id, spec.image()).await?.ok_or(ImageError::from(ModuleError::None))?;
         let app = with_modules(&app, |name| in_artifact(&artifact, name))?;
         write(&app, &artifact, &mut store, bundle).await?;
-        return Ok(Found::Launch { app, modules: Modules::Artifact });
+        return Ok(Found::Launch { kind: Kind::App, app, modules: Modules::Artifact });
     }
     let Some(program) = spec.program() else { return Ok(Found::Native) };
     if let Some(module) = program_in_image(spec, files, &program).map_err(ImageError::from)? {
         let app = spec.plain_app(module.trim_start_matches('/'), &program.function, is_folder)?;
-        return Ok(Found::Launch { app, modules: Modules::Image });
+        return Ok(Found::Launch { kind: Kind::Plain, app, modules: Modules::Image });
     }
     if !files.is_empty().map_err(ImageError::from)? || !exists_nowhere(spec, files, &program).map_err(ImageError::from)? {
         return Ok(Found::Native);
@@ -121,7 +121,7 @@ async fn find(id: &str, bundle: &Bundle, spec: &ContainerSpec, files: &Files, sh
     let module = artifact.only().or_else(|_| artifact.named(&program.path)).map_err(ImageError::from)?;
     let app = spec.plain_app(&module, &program.function, is_folder)?;
     write(&app, &artifact, &mut store, bundle).await?;
-    Ok(Found::Launch { app, modules: Modules::Artifact })
+    Ok(Found::Launch { kind: Kind::Plain, app, modules: Modules::Artifact })
 }
 
 /// The path of the program, when it is to be run as a module.

@@ -13,6 +13,8 @@ use perigee_spec::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::control::WORKER_FD;
+
 /// Where the worker finds its things in the container.
 const HOME: &str = "/.perigee";
 /// The worker itself.
@@ -26,7 +28,7 @@ const MODULES: &str = "/.perigee/modules";
 /// Options of both mounts. `bind` before `ro`: the kernel makes a bind mount read-only in a second step.
 const MOUNT_OPTIONS: [&str; 4] = ["bind", "ro", "nosuid", "nodev"];
 /// The class of a plain pod.
-const MAIN: &str = "main";
+pub(crate) const MAIN: &str = "main";
 /// The smallest memory that a class may have (`perigee_spec::Limits`): one page.
 const MIN_MEMORY: u64 = 64 << 10;
 /// Mounts of the container engine and the kubelet, which are no volumes of the pod.
@@ -235,9 +237,7 @@ impl ContainerSpec {
 
     fn limits(&self) -> Limits {
         let defaults = Limits::default();
-        // A container without a limit may use what the node has; 32-bit WebAssembly, 4 GiB of it.
-        let limit = self.linux.resources.memory.limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0);
-        let memory = MemoryBytes(limit.unwrap_or(MAX_MEMORY.0).clamp(MIN_MEMORY, MAX_MEMORY.0));
+        let memory = MemoryBytes(actors_memory(self.linux.resources.memory.limit));
         Limits { memory, mailbox: defaults.mailbox.min(memory), ..defaults }
     }
 
@@ -283,7 +283,9 @@ pub(crate) fn rewrite(
     let grace = config.get("annotations").and_then(|annotations| annotations.get(annotation::GRACE_KEY));
     let grace = grace.and_then(Value::as_str).and_then(|text| text.parse::<u32>().ok());
     let process = config.get_mut("process").and_then(Value::as_object_mut).ok_or(LaunchError::Missing("process"))?;
-    let mut args: Vec<String> = [WORKER, "worker", "--app", APP, "--modules", directory].map(str::to_owned).into();
+    let control = WORKER_FD.to_string();
+    let args = [WORKER, "worker", "--app", APP, "--modules", directory, "--control-fd", &control];
+    let mut args: Vec<String> = args.map(str::to_owned).into();
     // What is no number of seconds is the author's mistake; the worker's own grace period holds then.
     args.extend(grace.into_iter().flat_map(|seconds| ["--grace".to_owned(), seconds.to_string()]));
     process.insert("args".to_owned(), json!(args));
@@ -298,6 +300,19 @@ pub(crate) fn rewrite(
         mounts.push(bind(modules_folder, MODULES));
     }
     Ok(config)
+}
+
+/// What each actor of a plain pod may use, by its container's limit. Without one, that is what the node has; 32-bit
+/// WebAssembly, 4 GiB of it.
+fn actors_memory(limit: Option<i64>) -> u64 {
+    let limit = limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0);
+    limit.unwrap_or(MAX_MEMORY.0).clamp(MIN_MEMORY, MAX_MEMORY.0)
+}
+
+/// The same, by the resources of an Update; `None` when they say nothing of memory.
+pub(crate) fn updated_memory(resources: &[u8]) -> Option<u64> {
+    let resources: Resources = serde_json::from_slice(resources).ok()?;
+    resources.memory.limit.filter(|limit| *limit != 0).map(|limit| actors_memory(Some(limit)))
 }
 
 /// Adds compiled code to a rewritten `config.json`, by class and path. Its folder `code` in the home has the mount points.

@@ -4,7 +4,7 @@
 //! why not is logged. A container that it made is one for good: its file in the bundle tells `delete`, after the shim
 //! died, whom to ask.
 
-mod cgroup;
+pub(crate) mod cgroup;
 mod control;
 mod devices;
 mod failure;
@@ -17,7 +17,7 @@ mod resources;
 mod rootfs;
 mod seccomp;
 mod spec;
-mod sys;
+pub(crate) mod sys;
 
 use std::{
     fs, io,
@@ -108,7 +108,7 @@ impl Launcher {
             let (ours, theirs) = UnixStream::pair()?;
             let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
             let stdin = streams.stdin.unwrap_or_else(|| null.into());
-            control::send_descriptor(&ours, std::os::fd::AsFd::as_fd(&stdin))?;
+            control::send_descriptors(&ours, &stdin, streams.listener.as_ref())?;
             // Not the path of the binary, which may have been replaced since the shim was started.
             let mut command = Command::new("/proc/self/exe");
             command.arg0("perigee-launcher").arg(ARGUMENT).current_dir(&self.bundle).env_clear();
@@ -149,13 +149,19 @@ impl Launcher {
         }
     }
 
-    pub(crate) fn kill_all(&self, signal: u32) -> Result<(), LauncherError> {
-        Ok(self.cgroup.signal(signal.cast_signed())?)
+    /// Sends a signal to all processes; frozen ones are thawed for the last of them.
+    pub(crate) async fn kill_all(&self, signal: u32) -> Result<(), LauncherError> {
+        self.cgroup.signal(signal.cast_signed())?;
+        self.thaw_for(signal).await
     }
 
     /// Sends a signal to the first process, `pid`; a frozen one is thawed for the last of them.
     pub(crate) async fn kill(&self, pid: u32, signal: u32) -> Result<(), LauncherError> {
         sys::kill(pid.cast_signed(), signal.cast_signed()).map_err(|_| LauncherError::Gone)?;
+        self.thaw_for(signal).await
+    }
+
+    async fn thaw_for(&self, signal: u32) -> Result<(), LauncherError> {
         if signal == libc::SIGKILL.cast_unsigned() {
             self.cgroup.freeze(false).await?;
         }

@@ -1,4 +1,5 @@
-//! One process of a container: its first one, or one that was executed in it later.
+//! One process of a container: its first one, or one that was executed in it later; in a Wasm container, a session with
+//! the worker that looks like one.
 //!
 //! Lock order: `order` (held across calls of the runtime) before the others, which are never held across an await.
 
@@ -13,8 +14,10 @@ use tokio::sync::watch;
 
 use crate::{
     console,
+    control::Size,
     error::ShimError,
     exit::Exit,
+    session::Wishes,
     state::{Refused, State},
 };
 
@@ -33,9 +36,15 @@ pub(crate) struct Process {
 struct Live {
     /// 0 until it exists.
     pid: i32,
-    /// Names the process even when its pid has been given to another one.
-    pidfd: Option<OwnedFd>,
+    handle: Option<Handle>,
     terminal: Option<Pty>,
+}
+
+/// What is signalled and resized.
+enum Handle {
+    /// Names the process even when its pid has been given to another one.
+    Process(OwnedFd),
+    Session(watch::Sender<Wishes>),
 }
 
 impl Process {
@@ -52,7 +61,14 @@ impl Process {
     /// The process exists from now on.
     pub(crate) fn born(&self, pid: i32, terminal: Option<Pty>) {
         let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        *self.live() = Live { pid, pidfd, terminal };
+        *self.live() = Live { pid, handle: pidfd.map(Handle::Process), terminal };
+    }
+
+    /// A session exists from now on, with the process `pid`. What is wanted of it.
+    pub(crate) fn opened(&self, pid: i32) -> watch::Receiver<Wishes> {
+        let (told, wishes) = watch::channel(Wishes::default());
+        *self.live() = Live { pid, handle: Some(Handle::Session(told)), terminal: None };
+        wishes
     }
 
     /// 0 before it exists; kept after its end.
@@ -76,7 +92,7 @@ impl Process {
         self.state.send_modify(|state| *state = state.stop(exit));
         // Nothing can be signalled or resized any more.
         let mut live = self.live();
-        live.pidfd = None;
+        live.handle = None;
         live.terminal = None;
     }
 
@@ -104,7 +120,15 @@ impl Process {
         let invalid = || ShimError::Invalid { what: "signal", value: number.to_string(), expected: "a signal of Linux" };
         let signal = i32::try_from(number).ok().and_then(Signal::from_named_raw).ok_or_else(invalid)?;
         let live = self.live();
-        let pidfd = live.pidfd.as_ref().ok_or(ShimError::Finished)?;
+        let pidfd = match live.handle.as_ref() {
+            Some(Handle::Process(pidfd)) => pidfd,
+            Some(Handle::Session(told)) => {
+                told.send_modify(|wishes| wishes.signal(number));
+                return Ok(());
+            }
+            None if live.pid == 0 => return Err(ShimError::NotStarted),
+            None => return Err(ShimError::Finished),
+        };
         match pidfd_send_signal(pidfd, signal) {
             Ok(()) => Ok(()),
             Err(rustix::io::Errno::SRCH) => Err(ShimError::Finished),
@@ -113,8 +137,12 @@ impl Process {
     }
 
     pub(crate) fn resize(&self, columns: u32, rows: u32) -> Result<(), ShimError> {
+        let live = self.live();
+        if let Some(Handle::Session(told)) = &live.handle {
+            told.send_modify(|wishes| wishes.size = Some(Size { columns, rows }));
+        }
         // A process without a terminal has no size; containerd asks all the same.
-        self.live().terminal.as_ref().map_or(Ok(()), |terminal| console::resize(terminal, columns, rows))
+        live.terminal.as_ref().map_or(Ok(()), |terminal| console::resize(terminal, columns, rows))
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {
@@ -134,7 +162,7 @@ mod tests {
         let exit = Exit { status: 5, at: UNIX_EPOCH };
         process.stop(exit);
         assert_eq!(process.wait().await, exit);
-        assert!(matches!(process.signal(15), Err(ShimError::Finished)));
+        assert!(matches!(process.signal(15), Err(ShimError::NotStarted)), "it never had a pid");
     }
 
     #[tokio::test]

@@ -16,6 +16,8 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 
 use crate::{
+    control::WORKER_FD,
+    launcher::sys,
     options::{OptionsError, RuntimeOptions},
     reaper::Reaper,
 };
@@ -53,14 +55,14 @@ impl RuncError {
     }
 }
 
-/// The three streams that a call hands on to the container's process.
-///
-/// None is /dev/null.
+/// What a call hands on to the container's process: its streams, of which none is /dev/null, and one more descriptor.
 #[derive(Default)]
 pub(crate) struct Streams {
     pub(crate) stdin: Option<OwnedFd>,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
+    /// The worker's control socket, which becomes its descriptor [`WORKER_FD`].
+    pub(crate) listener: Option<OwnedFd>,
 }
 
 impl Streams {
@@ -114,6 +116,9 @@ impl Runc {
         }
         if let Some(console) = console {
             args.extend(["--console-socket".into(), console.into()]);
+        }
+        if streams.listener.is_some() {
+            args.extend(["--preserve-fds".into(), "1".into()]);
         }
         args.push((&self.id).into());
         self.call("create", &args, streams).await?;
@@ -191,7 +196,8 @@ impl Runc {
         let mut command = self.command(&log.path);
         command.arg(operation).args(args).stdin(Streams::stdio(streams.stdin));
         command.stdout(Streams::stdio(streams.stdout)).stderr(Streams::stdio(streams.stderr));
-        let spawned = self.reaper.spawn(&mut command);
+        let held = streams.listener.map(|listener| sys::hand_on(&mut command, listener, WORKER_FD)).transpose();
+        let spawned = held.and_then(|_held| self.reaper.spawn(&mut command));
         // The command holds our copies of the container's streams: a reader would wait for them too.
         drop(command);
         let (mut child, exited) = spawned.map_err(|source| RuncError::Spawn { binary: self.binary.clone(), source })?;

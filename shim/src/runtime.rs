@@ -103,7 +103,7 @@ impl Runtime {
     pub(crate) async fn kill_all(&self, signal: u32) -> Result<(), RuntimeError> {
         match self {
             Self::Runc(runc) => runc.kill_all(signal).await?,
-            Self::Launcher(launcher) => launcher.kill_all(signal)?,
+            Self::Launcher(launcher) => launcher.kill_all(signal).await?,
         }
         Ok(())
     }

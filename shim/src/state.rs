@@ -26,7 +26,7 @@ pub(crate) enum State {
 
 /// A call that the state does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot {call} a process that is {state}")]
+#[error("cannot {call} a {state} process")]
 pub(crate) struct Refused {
     call: &'static str,
     state: &'static str,
@@ -51,6 +51,30 @@ impl State {
         match self {
             Self::Paused => Ok(Self::Running),
             other => Err(other.refuse("resume")),
+        }
+    }
+
+    /// Changes limits, as containerd's own shim does it: of what is not there any more, not.
+    pub(crate) fn update(self) -> Result<(), Refused> {
+        match self {
+            Self::Stopped(_) => Err(self.refuse("update")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Announces a further process.
+    pub(crate) fn exec(self) -> Result<(), Refused> {
+        match self {
+            Self::Created | Self::Running => Ok(()),
+            other => Err(other.refuse("exec in")),
+        }
+    }
+
+    /// Changes the size of its terminal. Of an executed process only.
+    pub(crate) fn resize(self) -> Result<(), Refused> {
+        match self {
+            Self::Stopped(_) => Err(self.refuse("resize")),
+            _ => Ok(()),
         }
     }
 
@@ -115,6 +139,9 @@ mod tests {
         assert_eq!(allowed(|state| state.pause().is_ok()), [Status::RUNNING]);
         assert_eq!(allowed(|state| state.resume().is_ok()), [Status::PAUSED]);
         assert_eq!(allowed(|state| state.delete().is_ok()), [Status::CREATED, Status::STOPPED]);
+        assert_eq!(allowed(|state| state.exec().is_ok()), [Status::CREATED, Status::RUNNING]);
+        assert_eq!(allowed(|state| state.update().is_ok()), [Status::CREATED, Status::RUNNING, Status::PAUSED]);
+        assert_eq!(allowed(|state| state.resize().is_ok()), [Status::CREATED, Status::RUNNING, Status::PAUSED]);
     }
 
     #[test]
@@ -127,6 +154,6 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_call_and_the_state() {
-        assert_eq!(State::Running.delete().unwrap_err().to_string(), "cannot delete a process that is running");
+        assert_eq!(State::Running.delete().unwrap_err().to_string(), "cannot delete a running process");
     }
 }

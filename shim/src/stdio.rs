@@ -28,7 +28,8 @@ pub(crate) fn prepare(stdio: &Stdio, options: &RuntimeOptions) -> Result<Prepare
         own(&reader, options)?;
         (Some(reader.into()), Some(writer.into()))
     };
-    let streams = Streams { stdin, stdout: output(&stdio.stdout, options)?, stderr: output(&stdio.stderr, options)? };
+    let (stdout, stderr) = (output(&stdio.stdout, options)?, output(&stdio.stderr, options)?);
+    let streams = Streams { stdin, stdout, stderr, listener: None };
     Ok(Prepared { streams, input })
 }
 

@@ -21,11 +21,13 @@ use containerd_shim::{
     protos::{
         api::{CheckpointTaskRequest, ProcessInfo},
         events::task::{TaskCreate, TaskDelete, TaskExecAdded, TaskIO, TaskPaused, TaskResumed},
+        shim::oci::ProcessDetails,
     },
+    util::convert_to_any,
 };
 
 use crate::{
-    container::{self, Container, Kind, Shared},
+    container::{self, Container, Shared},
     error::ShimError,
     process::Process,
     state::State,
@@ -170,9 +172,6 @@ impl TaskService {
 
     async fn exec_process(self, request: ExecProcessRequest) -> Result<Empty, ShimError> {
         let container = self.container(&request.id)?;
-        if container.kind == Kind::Wasm {
-            return Err(ShimError::Unimplemented("exec in a Wasm container"));
-        }
         let stdio = Stdio::new(&request.stdin, &request.stdout, &request.stderr, request.terminal);
         container.add_exec(&request.exec_id, stdio, &request.spec.value)?;
         self.shared.events.publish(TaskExecAdded { container_id: request.id, exec_id: request.exec_id, ..TaskExecAdded::new() });
@@ -180,27 +179,18 @@ impl TaskService {
     }
 
     async fn update_container(self, request: UpdateTaskRequest) -> Result<Empty, ShimError> {
-        let container = self.container(&request.id)?;
-        let file = container.bundle.path().join("resources.json");
-        std::fs::write(&file, &request.resources.value).map_err(ShimError::io(file.display().to_string()))?;
-        container.runtime.update(&file).await?;
+        self.container(&request.id)?.update(&request.resources.value).await?;
         Ok(Empty::new())
     }
 
     async fn pause_container(self, request: PauseRequest) -> Result<Empty, ShimError> {
-        let container = self.container(&request.id)?;
-        container.init.state().pause()?;
-        container.runtime.pause().await?;
-        container.init.change(State::pause)?;
+        self.container(&request.id)?.pause().await?;
         self.shared.events.publish(TaskPaused { container_id: request.id, ..TaskPaused::new() });
         Ok(Empty::new())
     }
 
     async fn resume_container(self, request: ResumeRequest) -> Result<Empty, ShimError> {
-        let container = self.container(&request.id)?;
-        container.init.state().resume()?;
-        container.runtime.resume().await?;
-        container.init.change(State::resume)?;
+        self.container(&request.id)?.resume().await?;
         self.shared.events.publish(TaskResumed { container_id: request.id, ..TaskResumed::new() });
         Ok(Empty::new())
     }
@@ -216,7 +206,9 @@ impl TaskService {
 }
 
 fn describe(request: StateRequest, target: &Target) -> StateResponse {
-    let (process, state) = (target.process(), target.process().state());
+    let (process, container) = (target.process(), target.container.init.state());
+    // What is executed in a frozen container is frozen, too.
+    let state = if container == State::Paused { container } else { process.state() };
     let mut response = StateResponse {
         id: request.id,
         exec_id: request.exec_id,
@@ -234,6 +226,13 @@ fn describe(request: StateRequest, target: &Target) -> StateResponse {
         response.exited_at = Some(exit.timestamp()).into();
     }
     response
+}
+
+/// A process of a container, with what containerd called it when it was executed there.
+fn process_info(container: &Container, pid: u32) -> ProcessInfo {
+    let details = container.exec_of(pid).map(|exec_id| ProcessDetails { exec_id, ..ProcessDetails::new() });
+    let info = details.and_then(|details| convert_to_any(Box::new(details)).ok());
+    ProcessInfo { pid, info: info.into(), ..ProcessInfo::new() }
 }
 
 #[async_trait]
@@ -287,7 +286,11 @@ impl Task for TaskService {
     }
 
     async fn resize_pty(&self, _: &TtrpcContext, request: ResizePtyRequest) -> TtrpcResult<Empty> {
-        self.target(&request.id, &request.exec_id)?.process().resize(request.width, request.height)?;
+        let target = self.target(&request.id, &request.exec_id)?;
+        if let Some(exec) = &target.exec {
+            exec.process.state().resize().map_err(ShimError::from)?;
+        }
+        target.process().resize(request.width, request.height)?;
         Ok(Empty::new())
     }
 
@@ -301,8 +304,9 @@ impl Task for TaskService {
 
     async fn pids(&self, _: &TtrpcContext, request: PidsRequest) -> TtrpcResult<PidsResponse> {
         self.run("Pids", |service| async move {
-            let pids = service.container(&request.id)?.runtime.pids().await?;
-            let processes = pids.into_iter().map(|pid| ProcessInfo { pid, ..ProcessInfo::new() }).collect();
+            let container = service.container(&request.id)?;
+            let pids = container.runtime.pids().await?;
+            let processes = pids.into_iter().map(|pid| process_info(&container, pid)).collect();
             Ok(PidsResponse { processes, ..PidsResponse::new() })
         })
         .await
@@ -316,7 +320,8 @@ impl Task for TaskService {
         self.run("Resume", |service| service.resume_container(request)).await
     }
 
-    async fn checkpoint(&self, _: &TtrpcContext, _: CheckpointTaskRequest) -> TtrpcResult<Empty> {
+    async fn checkpoint(&self, _: &TtrpcContext, request: CheckpointTaskRequest) -> TtrpcResult<Empty> {
+        self.container(&request.id)?;
         Err(ShimError::Unimplemented("a checkpoint").into())
     }
 

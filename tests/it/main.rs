@@ -5,6 +5,7 @@ mod bad_input;
 mod code_cache;
 mod counter_server;
 mod definition;
+mod exec;
 mod http_api;
 mod leftovers;
 mod limits;

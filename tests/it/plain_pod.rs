@@ -53,7 +53,7 @@ fn exit_codes_reach_the_pods_status() -> Result<()> {
         let cases: [(&str, &[&str], u8); 4] = [
             ("zero", &["/exit_code.wasm", "0"], 0),
             ("seven", &["/exit_code.wasm", "7"], 7),
-            ("most", &["/exit_code.wasm", "125"], 125),
+            ("most", &["/exit_code.wasm", "255"], 255),
             ("trap", &["/crash.wasm", "0", "trap"], 134),
         ];
         let pods: Vec<_> = cases.iter().map(|(name, command, _)| wasm_pod(name, &image, command)).collect();

@@ -4,29 +4,39 @@ use super::sync::{AtomicU64, Ordering};
 
 /// Bytes in use, and their bound. An account of an actor that has ended counts for nothing, so nobody clears it.
 pub(super) struct Account {
-    limit: u64,
+    /// The pod's author may change it while the actor lives.
+    limit: AtomicU64,
     used: AtomicU64,
 }
 
 impl Account {
     pub(super) fn new(limit: u64) -> Self {
-        Self { limit, used: AtomicU64::new(0) }
+        Self { limit: AtomicU64::new(limit), used: AtomicU64::new(0) }
     }
 
     pub(super) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
+    pub(super) fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// A lower one than what is in use takes nothing away: there is just no room.
+    pub(super) fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
     pub(super) fn room(&self) -> u64 {
-        self.limit.saturating_sub(self.used())
+        self.limit().saturating_sub(self.used())
     }
 
     /// Charges, or says what would be in use in all; nothing is charged then.
     pub(super) fn charge(&self, bytes: u64) -> Result<(), u64> {
-        let mut wanted = 0;
+        let (mut wanted, limit) = (0, self.limit());
         let charged = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             wanted = used.saturating_add(bytes);
-            (wanted <= self.limit).then_some(wanted)
+            (wanted <= limit).then_some(wanted)
         });
         charged.map(drop).map_err(|_| wanted)
     }
@@ -48,6 +58,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_limit_that_falls_below_what_is_in_use_leaves_no_room() {
+        let account = Account::new(10);
+        account.charge(8).unwrap();
+        account.set_limit(4);
+        assert_eq!((account.room(), account.charge(1)), (0, Err(9)));
+        account.release(6);
+        assert_eq!((account.room(), account.charge(2)), (2, Ok(())));
+    }
 
     proptest! {
         #[test]

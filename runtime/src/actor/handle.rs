@@ -6,6 +6,7 @@ use std::task::Waker;
 use super::account::Account;
 use super::gate::Gate;
 use super::link::Relations;
+use super::look::Look;
 use super::mailbox::Mailbox;
 use super::quota::{Charge, Quota};
 use super::sync::{AtomicBool, AtomicU8, Mutex, MutexGuard, Ordering};
@@ -24,7 +25,7 @@ pub struct ActorLimits {
 pub struct Actor {
     pub(super) id: ActorId,
     class: Arc<str>,
-    limits: ActorLimits,
+    mailbox_limit: usize,
     pub(super) account: Account,
     /// What it may spawn.
     quota: Arc<Quota>,
@@ -32,6 +33,7 @@ pub struct Actor {
     pub(super) has_spawned: AtomicU8,
     /// Whether its end was decided: what its task asks each time that it runs, without the lock.
     is_ending: AtomicBool,
+    pub(super) look: Look,
     inner: Mutex<Inner>,
 }
 
@@ -68,11 +70,12 @@ impl Actor {
         Self {
             id,
             class,
-            limits,
+            mailbox_limit: limits.mailbox,
             account,
             quota,
             has_spawned: AtomicU8::new(0),
             is_ending: AtomicBool::new(false),
+            look: Look::default(),
             inner: Mutex::new(inner),
         }
     }
@@ -92,7 +95,12 @@ impl Actor {
     /// Its limits.
     #[must_use]
     pub fn limits(&self) -> ActorLimits {
-        self.limits
+        ActorLimits { memory: self.account.limit(), mailbox: self.mailbox_limit }
+    }
+
+    /// From now on, it may use so much memory.
+    pub fn set_memory_limit(&self, bytes: u64) {
+        self.account.set_limit(bytes);
     }
 
     /// What it may spawn.
@@ -155,7 +163,7 @@ impl Actor {
     /// Bytes of messages that its mailbox has room for.
     pub(super) fn room(&self, inner: &Inner) -> usize {
         let memory = usize::try_from(self.account.room()).unwrap_or(usize::MAX);
-        self.limits.mailbox.saturating_sub(inner.mailbox.bytes()).min(memory)
+        self.mailbox_limit.saturating_sub(inner.mailbox.bytes()).min(memory)
     }
 
     /// No code that can panic runs under the lock but allocation, so a poisoned one is still consistent.

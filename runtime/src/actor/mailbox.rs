@@ -46,6 +46,18 @@ impl Mailbox {
         self.bytes
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.queue.len() + usize::from(self.delivered.is_some())
+    }
+
+    pub(super) fn awaited(&self) -> Option<&Filter> {
+        self.awaited.as_ref()
+    }
+
+    pub(super) fn waiting_senders(&self) -> usize {
+        self.senders.len()
+    }
+
     /// Hands over past the queue what the actor waits for, however full the queue is: the wait could not end otherwise.
     /// Whatever it takes in is charged to `account`. The sender has a `ticket` if it waited.
     pub(super) fn deliver(&mut self, envelope: Envelope, ticket: Option<u64>, room: usize, account: &Account) -> Delivery {

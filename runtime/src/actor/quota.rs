@@ -37,6 +37,12 @@ impl Quota {
         self.live.load(Ordering::Relaxed)
     }
 
+    /// The bound.
+    #[must_use]
+    pub fn max(&self) -> u32 {
+        self.max
+    }
+
     pub(super) fn charge(self: &Arc<Self>) -> Result<Charge, QuotaExceeded> {
         for (taken, quota) in self.and_above().enumerate() {
             let added =

@@ -101,6 +101,9 @@ impl System {
         if let (Some(spawner), Some(tag)) = (spawner, link) {
             spawner.link_spawned(actor, tag)?;
         }
+        if let Some(spawner) = spawner {
+            actor.look.spawned_by(spawner.id);
+        }
         self.table.insert(Arc::clone(actor));
         let held_back = spawner.map(HeldBack::by);
         let (system, actor) = (Arc::clone(self), Arc::clone(actor));
@@ -140,6 +143,15 @@ impl System {
     #[must_use]
     pub fn find(&self, id: ActorId) -> Option<Arc<Actor>> {
         self.table.get(id)
+    }
+
+    /// Changes the memory that actors of a class may use, from what its class had before. One that was given less has no
+    /// more by it.
+    pub fn set_memory_limit(&self, class: &str, before: u64, bytes: u64) {
+        for actor in self.all().iter().filter(|actor| **actor.class() == *class) {
+            let present = actor.limits().memory;
+            actor.set_memory_limit(if present == before { bytes } else { present.min(bytes) });
+        }
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Actor>> {

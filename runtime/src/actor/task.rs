@@ -55,12 +55,14 @@ impl<F: Future<Output: Into<Ended>>> Future for Task<F> {
             this.body.set(None);
             return Poll::Ready(ExitReason::Killed.into());
         }
+        this.actor.look.runs();
         let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Pending };
         // A panic of the host ends this actor only, and its links hear of it.
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| body.poll(context)));
         let pause = Pause::take();
         match polled {
             Ok(Poll::Pending) => {
+                this.actor.look.pauses(pause);
                 this.actor.pass_gate(pause);
                 Poll::Pending
             }

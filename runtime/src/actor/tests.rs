@@ -9,6 +9,7 @@ use super::*;
 
 mod bounds;
 mod ends;
+mod look;
 
 const LIMITS: ActorLimits = ActorLimits { memory: 1 << 20, mailbox: 1 << 10 };
 

@@ -12,7 +12,7 @@ use perigee_spec::{AppSpec, EnvVar, MAX_MEMORY, MemoryBytes, Network};
 use super::code::Code;
 use super::load;
 use super::module;
-use super::session::{CANNOT_RUN, Outputs, Session};
+use super::session::{CANNOT_RUN, Control, Outputs, Session};
 use super::test;
 
 /// Run an app (a manifest) or a module (a .wasm file) on this machine.
@@ -101,7 +101,8 @@ impl Run {
         if load::is_wasm(&self.file)? {
             let host = HostValues { folders: self.folders()?, ..HostValues::default() };
             let app = self.module()?;
-            return Ok(Session { app, modules: vec![self.file], host, code, grace });
+            let name = self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            return Ok(Session { app, modules: vec![self.file], host, code, grace, control: Control::Local(name) });
         }
         if self.file.extension().is_some_and(|extension| extension == "wasm") {
             bail!("{}: this is no WebAssembly module: it does not start with \\0asm", self.file.display());
@@ -113,7 +114,9 @@ impl Run {
         let mut variables: HashMap<String, String> = std::env::vars().collect();
         variables.extend(self.env.iter().map(|text| variable(text)).collect::<anyhow::Result<Vec<_>>>()?);
         let volumes = self.volumes.iter().map(|text| volume(text)).collect::<anyhow::Result<_>>()?;
-        Ok(Session { app, modules, host: HostValues { variables, volumes, folders: Vec::new() }, code, grace })
+        let host = HostValues { variables, volumes, folders: Vec::new() };
+        let control = Control::Local(app.name().to_owned());
+        Ok(Session { app, modules, host, code, grace, control })
     }
 
     /// The app that a module is without a manifest.

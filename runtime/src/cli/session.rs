@@ -1,16 +1,20 @@
 //! What `run` and `worker` share: outputs, logs, threads, signals, and an app's way from its specification to its end.
 
 use std::io::IsTerminal as _;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use perigee_runtime::{App, AppExit, Class, Engine, HostValues, Node, Output, PoolSize, Program};
 use perigee_spec::AppSpec;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
 use super::code::Code;
+use super::control::{self, Bound, Place};
 
 /// Variable that sets which log lines of Perigee itself are shown, as `tracing_subscriber::EnvFilter` reads it.
 const LOG_VARIABLE: &str = "PERIGEE_LOG";
@@ -32,6 +36,16 @@ pub(super) struct Session {
     pub(super) host: HostValues,
     pub(super) code: Code,
     pub(super) grace: Duration,
+    pub(super) control: Control,
+}
+
+/// Where one can ask for the actors.
+pub(super) enum Control {
+    None,
+    /// A socket that listens already.
+    Inherited(UnixListener),
+    /// In the user's own folder, under this name.
+    Local(String),
 }
 
 /// The outputs of the process.
@@ -78,16 +92,18 @@ impl Session {
         exit
     }
 
-    async fn run_app(self, outputs: &Outputs) -> anyhow::Result<AppExit> {
+    async fn run_app(mut self, outputs: &Outputs) -> anyhow::Result<AppExit> {
         let mut stop = stop_signals()?;
         let (app, grace) = (self.app.clone(), self.grace);
+        let control = std::mem::replace(&mut self.control, Control::None);
         let (stdout, stderr) = (outputs.stdout.clone(), outputs.stderr.clone());
         let prepared = tokio::task::spawn_blocking(move || self.prepare(stdout, stderr));
         let node = tokio::select! {
             node = prepared => node.context("preparing the app")??,
             () = stop.recv() => return Ok(AppExit { code: 143, message: Some("stopped before it started".to_owned()) }),
         };
-        let app = App::new(app, node)?;
+        let app = App::new(app, Arc::clone(&node))?;
+        let _control = control.open(node);
         let stop = async move {
             stop.recv().await;
             tokio::spawn(stop.insist());
@@ -96,7 +112,7 @@ impl Session {
     }
 
     /// Gets what the classes need, each module once.
-    fn prepare(self, stdout: Output, stderr: Output) -> anyhow::Result<std::sync::Arc<Node>> {
+    fn prepare(self, stdout: Output, stderr: Output) -> anyhow::Result<Arc<Node>> {
         let engine = Engine::new(PoolSize::for_app(&self.app))?;
         let mut programs: Vec<(PathBuf, Program)> = Vec::new();
         let mut classes = Vec::new();
@@ -113,6 +129,40 @@ impl Session {
             classes.push(Class::prepare(spec.clone(), program, &self.host)?);
         }
         Ok(Node::new(engine, classes, stdout, stderr))
+    }
+}
+
+impl Control {
+    /// Answers from now on, until the result is dropped. An app runs without it, too.
+    fn open(self, node: Arc<Node>) -> Option<Open> {
+        let opened = match self {
+            Self::None => return None,
+            Self::Inherited(listener) => Ok((listener, None)),
+            Self::Local(app) => Place::open().and_then(|place| {
+                let (listener, bound) = place.bind(&app)?;
+                Ok((listener, Some(bound)))
+            }),
+        };
+        let opened = opened.and_then(|(listener, bound)| Ok((tokio::net::UnixListener::from_std(listener)?, bound)));
+        match opened {
+            Ok((listener, bound)) => Some(Open { server: tokio::spawn(control::serve(listener, node)), _bound: bound }),
+            Err(error) => {
+                tracing::debug!("nobody can ask for the actors: {error:#}");
+                None
+            }
+        }
+    }
+}
+
+/// An open control socket.
+struct Open {
+    server: JoinHandle<()>,
+    _bound: Option<Bound>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.server.abort();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::Engine;
 
@@ -23,6 +23,8 @@ pub(crate) struct Clock {
     running: AtomicBool,
     stopped: AtomicBool,
     ticks: AtomicU64,
+    /// Nanoseconds for which it ticked.
+    ticked: AtomicU64,
     thread: OnceLock<Thread>,
 }
 
@@ -33,10 +35,13 @@ impl Clock {
         let (weak, own) = (engine.weak(), Arc::clone(&clock));
         let thread = thread::Builder::new().name("perigee-clock".into()).spawn(move || {
             ask_for_short_slices();
-            let mut idle = 0;
+            let (mut idle, mut last) = (0, Instant::now());
             loop {
                 thread::park_timeout(TICK);
                 let Some(engine) = weak.upgrade() else { return };
+                let (now, before) = (Instant::now(), last);
+                last = now;
+                own.ticked.fetch_add(nanoseconds(now - before), Ordering::Relaxed);
                 // First the count: a guest that sees the epoch must not find the count of before.
                 own.ticks.fetch_add(1, Ordering::SeqCst);
                 engine.increment_epoch();
@@ -44,7 +49,8 @@ impl Clock {
                 idle = if own.running.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
                 if idle >= IDLE_TICKS {
                     own.stop();
-                    idle = 0;
+                    // Nothing ran meanwhile.
+                    (idle, last) = (0, Instant::now());
                 }
             }
         })?;
@@ -55,6 +61,13 @@ impl Clock {
     /// Ticks so far.
     pub(super) fn ticks(&self) -> u64 {
         self.ticks.load(Ordering::Relaxed)
+    }
+
+    /// How long it has ticked, in nanoseconds, as of the last tick: the difference of two readings is how much of the time
+    /// between them is charged to who ran then. Who runs for less than a tick is charged for a whole one as often as it
+    /// is met by one, which comes to the same in the long run, and costs nothing.
+    pub(super) fn ticked(&self) -> u64 {
+        self.ticked.load(Ordering::Relaxed)
     }
 
     /// Waits until a guest runs.
@@ -79,6 +92,10 @@ impl Clock {
             thread.unpark();
         }
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Asks the scheduler for slices so short that this thread runs as soon as it wakes: guests that spin on every core would

@@ -22,7 +22,7 @@ use pin_project_lite::pin_project;
 use wasmtime::{Store, UpdateDeadline};
 
 use super::Engine;
-use crate::actor::Pause;
+use crate::actor::{Pause, note_run};
 use crate::guest::Guest;
 
 thread_local! {
@@ -230,7 +230,9 @@ impl<F: Future> Future for Preempted<F> {
         share.engine.clock.running();
         SLICE_START.set(share.engine.clock.ticks());
         SLICE_OVER.set(false);
+        let before = share.engine.clock.ticked();
         let polled = this.body.poll(context);
+        note_run(share.engine.clock.ticked() - before);
         let has_turn = matches!(share.stage, Stage::HasTurn);
         share.stage = Stage::Running;
         if polled.is_pending() && SLICE_OVER.take() {

@@ -2,7 +2,7 @@
 
 use wasmtime::Linker;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiView};
 
 use super::last_words::LastWords;
 use crate::class::Class;
@@ -12,10 +12,22 @@ use crate::node::Node;
 /// Files and folders that one guest has open, its standard streams and granted folders included: each is an open file of the
 /// process, which all its actors share. What a call needs for a moment, such as a poll for each of its subscriptions, counts too.
 const MAX_OPEN: usize = 4_096;
+/// The import module of WASI preview 1.
+const MODULE: &str = "wasi_snapshot_preview1";
 
 /// Adds `wasi_snapshot_preview1`. File operations run on the blocking pool, sleeps and polls suspend.
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    p1::add_to_linker_async(linker, Guest::wasi)
+    p1::add_to_linker_async(linker, Guest::wasi)?;
+    // Wasmtime's own traps on codes of 126 and more.
+    linker.allow_shadowing(true);
+    linker.func_wrap(MODULE, "proc_exit", proc_exit)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Ends the guest with any code; `docs/exit-codes.md` says what becomes of it.
+fn proc_exit(code: i32) -> wasmtime::Result<()> {
+    Err(I32Exit(code).into())
 }
 
 /// What a guest of a class sees of the host: its arguments, its variables, its folders, and nothing else.

@@ -69,7 +69,8 @@ impl Tree {
         (0..self.children.len()).filter_map(|index| self.due(index)).min()
     }
 
-    fn due(&self, index: usize) -> Option<Instant> {
+    /// When one is to be started, if it is down and that is known.
+    pub(super) fn due(&self, index: usize) -> Option<Instant> {
         let State::Down(own) = self.children[index].state else { return None };
         let mut due = own;
         // One that waits holds back those that start after it, so that the order of starting is kept.
@@ -118,6 +119,11 @@ impl Tree {
             Strategy::RestForOne => index + 1..self.children.len(),
             Strategy::OneForAll => 0..self.children.len(),
         }
+    }
+
+    /// Whether one has ended for good.
+    pub(super) fn is_over(&self, index: usize) -> bool {
+        self.children[index].state == State::Done
     }
 
     /// Whether nothing runs, and nothing will.

@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod cache;
+mod control;
+mod exit_codes;
 mod harness;
 mod http_api;
 mod limits;

@@ -29,24 +29,24 @@ const MAX_DEPTH: usize = 16;
 
 /// The host's hierarchies.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Hierarchies {
+pub(crate) enum Hierarchies {
     V1(Vec<Hierarchy>),
     V2(PathBuf),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hierarchy {
+pub(crate) struct Hierarchy {
     /// As in /proc/self/cgroup: `cpu`, `cpuacct`, `name=systemd`; none of version 2's own.
-    pub(super) controllers: Vec<String>,
-    pub(super) mount: PathBuf,
+    pub(crate) controllers: Vec<String>,
+    pub(crate) mount: PathBuf,
 }
 
 impl Hierarchies {
-    pub(super) fn of_host() -> io::Result<Self> {
+    pub(crate) fn of_host() -> io::Result<Self> {
         Ok(Self::parse(&fs::read_to_string("/proc/self/mountinfo")?, &fs::read_to_string("/proc/self/cgroup")?))
     }
 
-    fn parse(mountinfo: &str, cgroups: &str) -> Self {
+    pub(crate) fn parse(mountinfo: &str, cgroups: &str) -> Self {
         let mounts: Vec<CgroupMount<'_>> = mountinfo.lines().filter_map(CgroupMount::parse).collect();
         let lists = cgroups.lines().filter_map(|line| line.split(':').nth(1)).filter(|list| !list.is_empty());
         let hierarchies: Vec<Hierarchy> = lists
@@ -109,6 +109,30 @@ impl Cgroup {
             Hierarchies::V2(mount) => Self::V2 { mount: mount.clone(), folder: below(mount) },
             Hierarchies::V1(all) => {
                 Self::V1(all.iter().map(|one| Folder { hierarchy: one.clone(), path: below(&one.mount) }).collect())
+            }
+        }
+    }
+
+    /// That of a process, by its /proc/PID/cgroup. Hierarchies that it says nothing of are left out.
+    pub(crate) fn of_process(hierarchies: &Hierarchies, cgroups: &str) -> Option<Self> {
+        let lines = || cgroups.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+        let within = |mount: &Path, path: &str| mount.join(path.trim_start_matches('/'));
+        let path_in = |controllers: &[String]| {
+            let listed = controllers.join(",");
+            lines().find(|(list, _)| *list == listed).map(|(_, path)| path)
+        };
+        match hierarchies {
+            Hierarchies::V2(mount) => {
+                let path = path_in(&[])?;
+                Some(Self::V2 { mount: mount.clone(), folder: within(mount, path) })
+            }
+            Hierarchies::V1(all) => {
+                let folder = |one: &Hierarchy| {
+                    let path = path_in(&one.controllers)?;
+                    Some(Folder { hierarchy: one.clone(), path: within(&one.mount, path) })
+                };
+                let folders: Vec<_> = all.iter().filter_map(folder).collect();
+                (!folders.is_empty()).then_some(Self::V1(folders))
             }
         }
     }
@@ -187,7 +211,8 @@ impl Cgroup {
         }
     }
 
-    fn folder(&self, controller: &str) -> Option<&Path> {
+    /// Where the files of a controller are.
+    pub(crate) fn folder(&self, controller: &str) -> Option<&Path> {
         match self {
             Self::V1(folders) => folders.iter().find(|folder| folder.has(controller)).map(|folder| folder.path.as_path()),
             Self::V2 { folder, .. } => Some(folder),
@@ -388,6 +413,20 @@ mod tests {
         let whole = ["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"];
         assert_eq!(mounts, whole);
         assert_eq!(Hierarchies::parse(UNIFIED, "0::/init.scope\n"), Hierarchies::V2("/sys/fs/cgroup".into()));
+    }
+
+    #[test]
+    fn the_cgroup_of_a_process_is_where_its_proc_says() {
+        let own = "4:cpu,cpuacct:/\n3:pids:/\n1:name=systemd:/\n0::/\n";
+        let process = "4:cpu,cpuacct:/kubepods/a:b\n3:pids:/kubepods/c\n0::/x\n";
+        let cgroup = Cgroup::of_process(&Hierarchies::parse(HYBRID, own), process).unwrap();
+        assert_eq!(cgroup.folder("cpuacct").unwrap(), Path::new("/sys/fs/cgroup/cpu,cpuacct/kubepods/a:b"));
+        assert_eq!(cgroup.folder("pids").unwrap(), Path::new("/sys/fs/cgroup/pids/kubepods/c"));
+        assert_eq!(cgroup.folder("memory"), None);
+        let unified = Hierarchies::parse(UNIFIED, "0::/init.scope\n");
+        let cgroup = Cgroup::of_process(&unified, "0::/kubepods.slice/x.scope\n").unwrap();
+        assert_eq!(cgroup.folder("memory").unwrap(), Path::new("/sys/fs/cgroup/kubepods.slice/x.scope"));
+        assert_eq!(Cgroup::of_process(&unified, ""), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the shim and the launcher's process tell each other, over a socket that is the latter's stdin.
 //!
 //! ```text
-//! shim -> launcher   a byte with the container's stdin
+//! shim -> launcher   a byte with the container's stdin, and the worker's control socket
 //! shim <- launcher   "pid N": the container's first process    (from the launcher)
 //! shim <- launcher   "ready": all is made but the program      (from that process, as all that follows)
 //! shim -> launcher   a byte: start
@@ -12,6 +12,7 @@
 
 use std::{
     io::{self, IoSlice, IoSliceMut, Read, Write},
+    iter,
     mem::MaybeUninit,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -24,6 +25,7 @@ use rustix::net::{
 };
 
 use super::failure::{Failure, failed};
+use crate::control::WORKER_FD;
 
 const PID: &str = "pid ";
 const READY: &str = "ready";
@@ -52,11 +54,11 @@ impl Message {
     }
 }
 
-/// Gives the launcher a descriptor.
-pub(super) fn send_descriptor(socket: &UnixStream, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Gives the launcher the descriptors of the container.
+pub(super) fn send_descriptors(socket: &UnixStream, stdin: &OwnedFd, listener: Option<&OwnedFd>) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [descriptor];
+    let descriptors: Vec<BorrowedFd<'_>> = iter::once(stdin).chain(listener).map(AsFd::as_fd).collect();
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
     sendmsg(socket, &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
     Ok(())
@@ -68,22 +70,23 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Stdin, from now on closed for whatever is executed later.
+    /// Stdin, from now on closed for whatever is executed later. Its number is none that the container's process is to have.
     pub(super) fn from_stdin() -> io::Result<Self> {
-        let socket = io::stdin().as_fd().try_clone_to_owned()?;
+        let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin(), WORKER_FD + 1)?;
         Ok(Self { socket: socket.into() })
     }
 
-    pub(super) fn receive_descriptor(&self) -> io::Result<OwnedFd> {
+    /// The container's stdin, and the worker's control socket where it has one.
+    pub(super) fn receive_descriptors(&self) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
         let mut byte = [0];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         recvmsg(&self.socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-        let descriptor = ancillary.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        let descriptors = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => Some((descriptors.next()?, descriptors.next())),
             _ => None,
         });
-        descriptor.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no descriptor came with the message"))
+        descriptors.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no descriptor came with the message"))
     }
 
     pub(super) fn born(&self, pid: i32) -> Result<(), Failure> {
@@ -120,16 +123,19 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let control = Control { socket: theirs };
         let (mut reader, writer) = io::pipe().unwrap();
-        send_descriptor(&ours, writer.as_fd()).unwrap();
+        let writer = OwnedFd::from(writer);
+        send_descriptors(&ours, &writer, Some(&writer)).unwrap();
         drop(writer);
         control.born(7).unwrap();
         control.fail(&failed("cannot mount\na at b")(io::Error::from(io::ErrorKind::NotFound)));
-        let mut received = std::fs::File::from(control.receive_descriptor().unwrap());
-        received.write_all(b"x").unwrap();
-        drop((received, control));
+        let (stdin, listener) = control.receive_descriptors().unwrap();
+        for received in [stdin, listener.unwrap()] {
+            std::fs::File::from(received).write_all(b"x").unwrap();
+        }
+        drop(control);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
-        assert_eq!(text, "x");
+        assert_eq!(text, "xx");
         text.clear();
         (&ours).read_to_string(&mut text).unwrap();
         let messages: Vec<_> = text.lines().map(|line| Message::parse(line).unwrap()).collect();

@@ -32,6 +32,7 @@ use super::{
     process, seccomp,
     sys::{self, Forked},
 };
+use crate::control::WORKER_FD;
 
 /// Runs in the bundle, with the control socket as stdin and the container's other streams in their place.
 pub(crate) fn run() -> ExitCode {
@@ -51,7 +52,7 @@ fn launch(control: &Control) -> Result<(), Failure> {
     let hidden = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     hidden.map_err(failed("cannot hide the launcher"))?;
     sys::close_on_exec().map_err(failed("cannot close descriptors"))?;
-    let stdin = control.receive_descriptor().map_err(failed("the container's stdin"))?;
+    let (stdin, listener) = control.receive_descriptors().map_err(failed("the container's stdin"))?;
     let plan = read_plan()?;
     let hierarchies = Hierarchies::of_host().map_err(failed("cannot find the host's cgroups"))?;
     let cgroup = Cgroup::new(&hierarchies, &plan.cgroup);
@@ -61,7 +62,7 @@ fn launch(control: &Control) -> Result<(), Failure> {
     let forked = sys::fork(plan.namespaces.new, birthplace.as_ref().map(AsFd::as_fd));
     match forked.map_err(failed("cannot fork into new namespaces"))? {
         Forked::Parent(pid) => control.born(pid),
-        Forked::Child => match first_process(plan, &cgroup, control, &stdin) {
+        Forked::Child => match first_process(plan, &cgroup, control, &stdin, listener.as_ref()) {
             Err(failure) => Err(failure),
             Ok(never) => match never {},
         },
@@ -94,7 +95,13 @@ fn join_namespaces(namespaces: &Namespaces) -> Result<(), Failure> {
 }
 
 /// The container's first process, up to the program that it becomes.
-fn first_process(mut plan: Plan, cgroup: &Cgroup, control: &Control, stdin: &OwnedFd) -> Result<Infallible, Failure> {
+fn first_process(
+    mut plan: Plan,
+    cgroup: &Cgroup,
+    control: &Control,
+    stdin: &OwnedFd,
+    listener: Option<&OwnedFd>,
+) -> Result<Infallible, Failure> {
     cgroup.join()?;
     if plan.namespaces.new_cgroup {
         sys::unshare_cgroup_namespace().map_err(failed("cannot make a cgroup namespace"))?;
@@ -120,6 +127,10 @@ fn first_process(mut plan: Plan, cgroup: &Cgroup, control: &Control, stdin: &Own
     let env = process::environment(&mut plan.process, &root);
     // Nothing that leads out of the container is open from here on.
     drop(root);
+    if let Some(listener) = listener {
+        // Of what is open here, only the control socket of the launcher is still needed, which has another number.
+        sys::place(listener, WORKER_FD).map_err(failed("cannot hand on the worker's control socket"))?;
+    }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(plan.process.umask));
     let install = || plan.seccomp.as_ref().map_or(Ok(()), seccomp::install).map_err(failed("cannot install the seccomp profile"));
     if plan.process.no_new_privileges {

@@ -3,7 +3,11 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::{
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::Command,
 };
 
 use libc::{c_int, c_long, c_ulong, c_void};
@@ -82,6 +86,37 @@ pub(super) fn install_seccomp(filter: &[seccompiler::sock_filter], flags: c_ulon
 pub(super) fn close_on_exec() -> io::Result<()> {
     // SAFETY: it marks descriptors and closes none.
     check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
+}
+
+/// Lets what a command runs have a descriptor under a number of our choice. What is returned is to be kept until it is spawned:
+/// it keeps the number from being taken by the pipe over which a failed exec is told.
+pub(crate) fn hand_on(command: &mut Command, descriptor: OwnedFd, number: c_int) -> io::Result<OwnedFd> {
+    let held = rustix::io::fcntl_dupfd_cloexec(&descriptor, number)?;
+    // SAFETY: between fork and exec it makes one call of the kernel, and neither allocates nor locks.
+    unsafe { command.pre_exec(move || place(&descriptor, number)) };
+    Ok(held)
+}
+
+/// Gives a descriptor another number, under which it outlives an exec. Whatever had that number is closed.
+pub(super) fn place(descriptor: &OwnedFd, number: c_int) -> io::Result<()> {
+    let present = descriptor.as_raw_fd();
+    let placed = if present == number {
+        // SAFETY: no memory is involved, and the descriptor stays what it is.
+        unsafe { libc::fcntl(present, libc::F_SETFD, 0) }
+    } else {
+        // SAFETY: no memory is involved; what is closed belongs to nobody who still uses it, as the callers see to.
+        unsafe { libc::dup2(present, number) }
+    };
+    check(placed.into()).map(drop)
+}
+
+/// An event counter that never blocks.
+pub(crate) fn event_counter() -> io::Result<OwnedFd> {
+    // SAFETY: no memory is involved.
+    let descriptor = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }.into())?;
+    let descriptor = c_int::try_from(descriptor).map_err(io::Error::other)?;
+    // SAFETY: it was opened just now, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 /// Gives every signal its default meaning: what containerd's own parent ignores, the program would ignore for ever.

@@ -2,8 +2,11 @@
 //! these tests need root.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
 
+mod calls;
 mod code;
+mod exec;
 mod launcher;
+mod memory;
 mod native;
 mod node;
 mod parity;

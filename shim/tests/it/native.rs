@@ -67,7 +67,7 @@ async fn one_shim_serves_all_containers_of_a_pod() {
     let (code, _) = refusal(shim.create(&sidecar).await);
     assert_eq!(code, Code::ALREADY_EXISTS);
     let (code, message) = refusal(shim.delete("side").await);
-    assert_eq!((code, message.as_str()), (Code::FAILED_PRECONDITION, "cannot delete a process that is running"));
+    assert_eq!((code, message.as_str()), (Code::UNKNOWN, "cannot delete a running process"));
     shim.kill("side", 9).await.unwrap();
     assert_eq!(shim.wait("side").await.exit_status, 137);
     let (code, message) = refusal(shim.kill("side", 9).await);

@@ -11,12 +11,12 @@ use std::{
 
 use containerd_shim::{
     api::{
-        ConnectRequest, CreateTaskRequest, CreateTaskResponse, DeleteRequest, DeleteResponse, KillRequest, ShutdownRequest,
-        StartRequest, WaitRequest, WaitResponse,
+        ConnectRequest, CreateTaskRequest, CreateTaskResponse, DeleteRequest, DeleteResponse, ExecProcessRequest, KillRequest,
+        PauseRequest, ResumeRequest, ShutdownRequest, StartRequest, UpdateTaskRequest, WaitRequest, WaitResponse,
     },
     protos::{
         api::{Empty, ForwardRequest},
-        protobuf::well_known_types::any::Any,
+        protobuf::{Message, well_known_types::any::Any},
         shim_async::{Client, Events, TaskClient, create_events},
         ttrpc::{
             self,
@@ -60,6 +60,12 @@ fn require_root_and_runc() {
 pub(crate) struct Log(Arc<Mutex<Vec<(String, Any)>>>);
 
 impl Log {
+    /// The messages of one topic, decoded.
+    pub(crate) fn of<M: Message>(&self, topic: &str) -> Vec<M> {
+        let events = self.0.lock().unwrap();
+        events.iter().filter(|(own, _)| own == topic).map(|(_, event)| M::parse_from_bytes(&event.value).unwrap()).collect()
+    }
+
     pub(crate) fn topics(&self) -> Vec<String> {
         self.0.lock().unwrap().iter().map(|(topic, _)| topic.clone()).collect()
     }
@@ -258,6 +264,72 @@ impl Shim {
         self.client.delete(call_context(), &DeleteRequest { id: id.to_owned(), ..DeleteRequest::new() }).await
     }
 
+    /// Announces a process in a container, with streams of its own.
+    pub(crate) async fn exec(&self, bundle: &Bundle, exec_id: &str, args: &[&str], terminal: bool) -> ttrpc::Result<Empty> {
+        for stream in ["stdin", "stdout", "stderr"] {
+            let path = bundle.path.join(exec_stream(exec_id, stream));
+            // A test may use an id again.
+            if !path.exists() {
+                rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).unwrap();
+            }
+        }
+        let spec = json!({ "user": { "uid": 0, "gid": 0 }, "args": args, "env": ["PATH=/"], "cwd": "/" }).to_string();
+        let stream = |stream: &str| bundle.stream(&exec_stream(exec_id, stream));
+        let request = ExecProcessRequest {
+            id: bundle.id.clone(),
+            exec_id: exec_id.to_owned(),
+            terminal,
+            stdin: stream("stdin"),
+            stdout: stream("stdout"),
+            stderr: if terminal { String::new() } else { stream("stderr") },
+            spec: Some(Any { value: spec.into_bytes(), ..Any::new() }).into(),
+            ..ExecProcessRequest::new()
+        };
+        self.client.exec(call_context(), &request).await
+    }
+
+    pub(crate) async fn start_exec(&self, id: &str, exec_id: &str) -> ttrpc::Result<u32> {
+        let request = StartRequest { id: id.to_owned(), exec_id: exec_id.to_owned(), ..StartRequest::new() };
+        Ok(self.client.start(call_context(), &request).await?.pid)
+    }
+
+    pub(crate) async fn wait_exec(&self, id: &str, exec_id: &str) -> u32 {
+        let request = WaitRequest { id: id.to_owned(), exec_id: exec_id.to_owned(), ..WaitRequest::new() };
+        self.client.wait(call_context(), &request).await.unwrap().exit_status
+    }
+
+    pub(crate) async fn kill_exec(&self, id: &str, exec_id: &str, signal: u32) -> ttrpc::Result<Empty> {
+        let request = KillRequest { id: id.to_owned(), exec_id: exec_id.to_owned(), signal, ..KillRequest::new() };
+        self.client.kill(call_context(), &request).await
+    }
+
+    pub(crate) async fn delete_exec(&self, id: &str, exec_id: &str) -> ttrpc::Result<DeleteResponse> {
+        let request = DeleteRequest { id: id.to_owned(), exec_id: exec_id.to_owned(), ..DeleteRequest::new() };
+        self.client.delete(call_context(), &request).await
+    }
+
+    /// Runs an executed process to its end. Its status.
+    pub(crate) async fn run_exec(&self, bundle: &Bundle, exec_id: &str, args: &[&str]) -> u32 {
+        self.exec(bundle, exec_id, args, false).await.unwrap();
+        self.start_exec(&bundle.id, exec_id).await.unwrap();
+        let status = self.wait_exec(&bundle.id, exec_id).await;
+        assert_eq!(self.delete_exec(&bundle.id, exec_id).await.unwrap().exit_status, status);
+        status
+    }
+
+    pub(crate) async fn pause(&self, id: &str) -> ttrpc::Result<Empty> {
+        self.client.pause(call_context(), &PauseRequest { id: id.to_owned(), ..PauseRequest::new() }).await
+    }
+
+    pub(crate) async fn resume(&self, id: &str) -> ttrpc::Result<Empty> {
+        self.client.resume(call_context(), &ResumeRequest { id: id.to_owned(), ..ResumeRequest::new() }).await
+    }
+
+    pub(crate) async fn update(&self, id: &str, resources: &Value) -> ttrpc::Result<Empty> {
+        let resources = Some(Any { value: resources.to_string().into_bytes(), ..Any::new() }).into();
+        self.client.update(call_context(), &UpdateTaskRequest { id: id.to_owned(), resources, ..UpdateTaskRequest::new() }).await
+    }
+
     /// Kills the shim, and waits until it is gone.
     pub(crate) async fn die(self) {
         let connected = self.client.connect(call_context(), &ConnectRequest::new()).await.unwrap();
@@ -279,6 +351,11 @@ impl Shim {
         self.shutdown().await;
         until("the socket is removed", || !self.socket().exists()).await;
     }
+}
+
+/// The name of a stream of an executed process, below its container's bundle.
+pub(crate) fn exec_stream(exec_id: &str, stream: &str) -> String {
+    format!("{exec_id}-{stream}")
 }
 
 /// Waits for something that is not told.

@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path};
 
-use containerd_shim::{api::ExecProcessRequest, protos::ttrpc::Code};
+use containerd_shim::protos::ttrpc::Code;
 use serde_json::{Value, json};
 
-use crate::node::{Node, call_context, refusal};
+use crate::node::{Node, refusal};
 
 const WASM: &[u8] = b"\0asm\x01\0\0\0";
 
@@ -25,7 +25,7 @@ async fn a_module_is_run_by_the_worker_in_a_read_only_root() {
     assert_eq!(shim.wait("a").await.exit_status, 0);
     let output = bundle.expect("stdout", "written").await;
     let mut lines = output.lines();
-    assert_eq!(lines.next(), Some("args worker --app /.perigee/app.json --modules / --code /.perigee/code"));
+    assert_eq!(lines.next(), Some("args worker --app /.perigee/app.json --modules / --control-fd 3 --code /.perigee/code"));
     let app: Value = serde_json::from_str(lines.next().unwrap().strip_prefix("app ").unwrap()).unwrap();
     assert_eq!(app["actors"][0]["module"], "app.wasm");
     assert_eq!(app["actors"][0]["args"], json!(["--port", "80"]));
@@ -36,7 +36,7 @@ async fn a_module_is_run_by_the_worker_in_a_read_only_root() {
 }
 
 #[tokio::test]
-async fn an_app_gets_the_only_module_and_no_exec() {
+async fn an_app_gets_the_only_module() {
     let node = Node::new().await;
     let bundle = node.bundle("a", &["/whatever"], |config, rootfs| {
         app(config, &json!([{ "name": "web" }]));
@@ -49,10 +49,6 @@ async fn an_app_gets_the_only_module_and_no_exec() {
     shim.create(&bundle).await.unwrap();
     shim.run("a").await;
     assert!(bundle.expect("stdout", "written").await.contains(r#""module":"srv/web.wasm""#));
-    let exec = ExecProcessRequest { id: "a".into(), exec_id: "e".into(), ..ExecProcessRequest::new() };
-    let (code, message) = refusal(shim.client.exec(call_context(), &exec).await);
-    assert_eq!(code, Code::UNIMPLEMENTED);
-    assert!(message.contains("Wasm"), "{message}");
     shim.kill("a", 9).await.unwrap();
     assert_eq!(shim.wait("a").await.exit_status, 137);
     shim.delete("a").await.unwrap();

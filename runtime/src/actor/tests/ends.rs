@@ -19,7 +19,12 @@ async fn dead(system: &Arc<System>) -> Arc<Actor> {
 }
 
 /// Spawns as an actor does.
-fn spawn_by<F>(system: &Arc<System>, spawner: &Arc<Actor>, link: Option<i64>, body: F) -> (Arc<Actor>, oneshot::Receiver<Exit>)
+pub(super) fn spawn_by<F>(
+    system: &Arc<System>,
+    spawner: &Arc<Actor>,
+    link: Option<i64>,
+    body: F,
+) -> (Arc<Actor>, oneshot::Receiver<Exit>)
 where
     F: Future<Output = ExitReason> + Send + 'static,
 {

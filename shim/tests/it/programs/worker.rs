@@ -1,8 +1,12 @@
-//! Stands in for the worker: says what it was started with. As `compile` it makes "code" that holds its module, and
-//! counts in the file `compiled` beside it how often it did.
+//! Stands in for the worker: says what it was started with, and answers on its control socket by what it is asked. As
+//! `compile` it makes "code" that holds its module, and counts in the file `compiled` beside it how often it did.
 use std::{
     env, fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
+    os::{
+        fd::FromRawFd,
+        unix::net::{UnixListener, UnixStream},
+    },
 };
 
 fn main() {
@@ -20,8 +24,52 @@ fn main() {
     }
     println!("written {}", fs::write("/.perigee/app.json", "").is_ok());
     if args.first().is_some_and(|arg| arg == "worker") && env::var_os("STAY").is_some() {
-        std::thread::sleep(std::time::Duration::from_secs(600));
+        // SAFETY: the shim has opened it, and nothing here did.
+        let listener = unsafe { UnixListener::from_raw_fd(3) };
+        for stream in listener.incoming() {
+            std::thread::spawn(move || answer(stream.unwrap()));
+        }
     }
+}
+
+/// Whoever asked may be gone at any time.
+fn answer(mut stream: UnixStream) -> Option<()> {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let asked = lines.next()?.unwrap();
+    let says = |word: &str| asked.contains(&format!("\"{word}\""));
+    let mut say = |line: &str| stream.write_all(format!("{line}\n").as_bytes()).ok();
+    if says("limit") {
+        println!("took {asked}");
+        say("{\"exit\":0}")
+    } else if says("fail") {
+        say("{\"err\":\"it failed\\n\"}")?;
+        say("{\"exit\":7}")
+    } else if says("talk") {
+        // Each further line is said back, without end.
+        say(&format!("{{\"out\":\"asked {}\\n\"}}", quoted(&asked)))?;
+        while let Some(Ok(line)) = lines.next() {
+            say(&format!("{{\"out\":\"told {}\\n\"}}", quoted(&line)))?;
+        }
+        Some(())
+    } else if says("hang") {
+        std::thread::sleep(std::time::Duration::from_secs(600));
+        Some(())
+    } else if says("die") {
+        std::process::exit(3)
+    } else if says("nonsense") {
+        say("nonsense")
+    } else if says("endless") {
+        loop {
+            stream.write_all(&[b'x'; 4096]).ok()?;
+        }
+    } else {
+        say(&format!("{{\"out\":\"asked {}\\n\"}}", quoted(&asked)))?;
+        say("{\"exit\":0}")
+    }
+}
+
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 fn compile(args: &[String]) {
