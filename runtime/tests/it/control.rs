@@ -273,11 +273,25 @@ fn nonsense_on_the_socket_is_answered_in_words_and_harms_nobody() {
         let answer = worker.ask(line);
         assert!(answer.contains(expected) && answer.ends_with("{\"exit\":2}\n"), "{answer}");
     }
-    // Some who ask and never listen: one more is turned away, and when they are gone, all is as before.
-    let silent: Vec<_> = (0..4).map(|_| UnixStream::connect(&worker.socket).unwrap()).collect();
-    std::thread::sleep(Duration::from_millis(100));
+    // Some who look without end, and more who say nothing: one more who would look is turned away, a probe never.
+    let top = "{\"version\":1,\"run\":{\"args\":[\"top\"],\"terminal\":{\"columns\":80,\"rows\":24}}}\n";
+    let looking: Vec<_> = (0..4)
+        .map(|_| {
+            let mut stream = UnixStream::connect(&worker.socket).unwrap();
+            stream.write_all(top.as_bytes()).unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            stream
+        })
+        .collect();
+    let silent: Vec<_> = (0..20).map(|_| UnixStream::connect(&worker.socket).unwrap()).collect();
     assert!(worker.run("\"ps\"").contains("others are looking"));
-    drop(silent);
+    worker.until_healthy();
+    drop((looking, silent));
+    let started = Instant::now();
+    while !worker.run("\"ps\"").ends_with("{\"exit\":0}\n") {
+        assert!(started.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(20));
+    }
     worker.until_healthy();
     kill(worker.child.id(), "TERM");
     wait(worker.child).code(143);

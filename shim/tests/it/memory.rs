@@ -113,7 +113,13 @@ async fn a_container_that_runs_out_of_memory_is_told_of_before_its_end() {
     }
     shim.end().await;
     for events in node.events.topics().chunks(5) {
-        assert_eq!(events, ["/tasks/create", "/tasks/start", "/tasks/oom", "/tasks/exit", "/tasks/delete"]);
+        // It may be out of memory before its start is told.
+        let (first, rest) = events.split_at(3);
+        assert_eq!((first[0].as_str(), rest), ("/tasks/create", ["/tasks/exit", "/tasks/delete"].map(String::from).as_slice()));
+        assert!(
+            first.iter().any(|topic| topic == "/tasks/start") && first.iter().any(|topic| topic == "/tasks/oom"),
+            "{first:?}"
+        );
     }
     assert_eq!(node.events.of::<TaskExit>("/tasks/exit").len(), 5);
 }
