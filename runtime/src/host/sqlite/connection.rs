@@ -73,6 +73,8 @@ fn initialise() -> Result<(), Code> {
             check(ffi::sqlite3_config(ffi::SQLITE_CONFIG_MALLOC, &raw const methods))?;
             // Statistics would take a lock of the whole process for each allocation.
             check(ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0))?;
+            // Small allocations are like all others: see `memory`.
+            check(ffi::sqlite3_config(ffi::SQLITE_CONFIG_LOOKASIDE, 0, 0))?;
             // Names of files are names of files: a URI could name a memory that connections share.
             check(ffi::sqlite3_config(ffi::SQLITE_CONFIG_URI, 0))?;
             check(ffi::sqlite3_config(ffi::SQLITE_CONFIG_STMTJRNL_SPILL, -1))?;

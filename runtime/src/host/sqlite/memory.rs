@@ -1,5 +1,5 @@
 //! SQLite's allocator. Each allocation is on the account of the actor that the thread works for; without room there, it
-//! fails, which SQLite passes on as `SQLITE_NOMEM`.
+//! fails, which SQLite passes on as `SQLITE_NOMEM`. So it does where the stack is used up: every recursion allocates.
 #![expect(unsafe_code, reason = "SQLite calls an allocator by C functions over raw pointers")]
 
 use std::alloc::{Layout, alloc, dealloc, realloc};
@@ -46,7 +46,7 @@ fn cost(bytes: usize) -> u64 {
 }
 
 unsafe extern "C" fn malloc(bytes: c_int) -> *mut c_void {
-    let Some((bytes, layout)) = layout(bytes) else { return ptr::null_mut() };
+    let Some((bytes, layout)) = layout(bytes).filter(|_| !Context::is_too_deep()) else { return ptr::null_mut() };
     let payer = Context::current().map(|context| Arc::clone(&context.actor));
     if payer.as_ref().is_some_and(|payer| payer.charge_memory(cost(bytes)).is_err()) {
         return ptr::null_mut();
