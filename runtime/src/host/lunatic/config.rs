@@ -65,7 +65,7 @@ fn config_get_max_memory(caller: &mut Caller<'_, Guest>, config: u64) -> Result<
     Ok(get(caller, config)?.max_memory)
 }
 
-/// Fuel of each process that is spawned under it: units of 100 µs of processor time; 0: as much as it wants. One that has
+/// Fuel of each process that is spawned under it: units of 1 ms of processor time; 0: as much as it wants. One that has
 /// used it up traps.
 fn config_set_max_fuel(caller: &mut Caller<'_, Guest>, config: u64, units: u64) -> Result<()> {
     get(caller, config)?.set_max_fuel(units);
