@@ -90,12 +90,20 @@ pub(crate) struct Entry<'a> {
     pub(crate) params: &'a [Val],
 }
 
+impl Class {
+    /// An error where its actors may not spawn those of `class`.
+    pub(crate) fn check_spawn(&self, class: &str) -> Result<(), SpawnError> {
+        if self.may_spawn(class) {
+            return Ok(());
+        }
+        Err(SpawnError::Denied { spawner: Arc::clone(&self.name), class: class.to_owned() })
+    }
+}
+
 impl Node {
     /// The class of that name, if `spawner` may spawn it.
     pub(crate) fn spawnable(&self, spawner: &Class, class: &str) -> Result<Arc<Class>, SpawnError> {
-        if !spawner.may_spawn(class) {
-            return Err(SpawnError::Denied { spawner: Arc::clone(&spawner.name), class: class.to_owned() });
-        }
+        spawner.check_spawn(class)?;
         self.class(class)
     }
 
@@ -132,8 +140,7 @@ impl Node {
         let actor =
             self.system.prepare(prepare).map_err(|source| SpawnError::Quota { class: Arc::clone(&class.name), source })?;
         if actor.charge_memory(class.held).is_err() {
-            let (wanted, limit) = (perigee_spec::MemoryBytes(class.held), perigee_spec::MemoryBytes(class.memory_limit()));
-            return Err(SpawnError::Memory { class: Arc::clone(&class.name), wanted, limit });
+            return Err(too_large(class, class.held));
         }
         let mut store = self.engine.store(Guest::new(Arc::clone(self), Arc::clone(&actor), Arc::clone(class)));
         let fuel = store.data().fuel.clone();
@@ -153,17 +160,18 @@ impl Node {
     }
 }
 
+fn too_large(class: &Class, wanted: u64) -> SpawnError {
+    let (wanted, limit) = (perigee_spec::MemoryBytes(wanted), perigee_spec::MemoryBytes(class.memory_limit()));
+    SpawnError::Memory { class: Arc::clone(&class.name), wanted, limit }
+}
+
 fn not_instantiated(class: &Class, store: &Store<Guest>, error: &wasmtime::Error) -> SpawnError {
     let class_name = Arc::clone(&class.name);
     if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
         return SpawnError::Full { class: class_name, reason: full.to_string() };
     }
     match store.data().memory_account.refused() {
-        Some(wanted) => SpawnError::Memory {
-            class: class_name,
-            wanted: perigee_spec::MemoryBytes(wanted),
-            limit: perigee_spec::MemoryBytes(class.memory_limit()),
-        },
+        Some(wanted) => too_large(class, wanted),
         None => SpawnError::Instantiate { class: class_name, reason: crate::engine::trap_text(error) },
     }
 }

@@ -34,13 +34,6 @@ async fn running(node: &Node, id: &str, by_runc: bool) -> (Bundle, Shim) {
     (bundle, shim)
 }
 
-async fn end(shim: Shim, id: &str) {
-    shim.kill(id, 9).await.unwrap();
-    shim.wait(id).await;
-    shim.delete(id).await.unwrap();
-    shim.end().await;
-}
-
 #[tokio::test]
 async fn it_is_answered_by_the_worker_whoever_made_the_container() {
     for (id, by_runc) in [("exec-launched", false), ("exec-runc", true)] {
@@ -61,7 +54,7 @@ async fn it_is_answered_by_the_worker_whoever_made_the_container() {
         assert_eq!(shim.wait_exec(id, "f").await, 7);
         assert_eq!(bundle.expect(&exec_stream("f", "stderr"), "\n").await, "it failed\n");
         shim.delete_exec(id, "f").await.unwrap();
-        end(shim, id).await;
+        shim.end_with(id).await;
         let exits: Vec<_> =
             node.events.of::<TaskExit>("/tasks/exit").into_iter().map(|exit| (exit.id, exit.exit_status)).collect();
         assert_eq!(exits, [("e".to_owned(), 0), ("f".to_owned(), 7), (id.to_owned(), 137)]);
@@ -99,7 +92,7 @@ async fn a_terminal_is_resized_and_its_keys_and_signals_end_it() {
     }
     // The worker has heard of none of it.
     assert_eq!(shim.run_exec(&bundle, "after", &["ps"]).await, 0);
-    end(shim, id).await;
+    shim.end_with(id).await;
 }
 
 #[tokio::test]
@@ -147,5 +140,5 @@ async fn in_a_frozen_container_it_is_refused_and_a_running_one_shows_as_frozen()
     assert_eq!((code, message.as_str()), (Code::UNKNOWN, "cannot exec in a paused process"));
     shim.resume(id).await.unwrap();
     assert_eq!(shim.client.state(call_context(), &request).await.unwrap().status.unwrap(), Status::RUNNING);
-    end(shim, id).await;
+    shim.end_with(id).await;
 }

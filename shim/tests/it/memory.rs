@@ -46,13 +46,6 @@ fn wasm(config: &mut Value, rootfs: &Path) {
     config["process"]["env"] = json!(["STAY=1"]);
 }
 
-async fn end(shim: Shim, id: &str) {
-    shim.kill(id, 9).await.unwrap();
-    shim.wait(id).await;
-    shim.delete(id).await.unwrap();
-    shim.end().await;
-}
-
 #[tokio::test]
 async fn metrics_are_what_the_cgroups_files_say() {
     let node = Node::new().await;
@@ -76,7 +69,7 @@ async fn metrics_are_what_the_cgroups_files_say() {
     let stat = fs::read_to_string(memory.join("memory.stat")).unwrap();
     let limit = stat.lines().find_map(|line| line.strip_prefix("hierarchical_memory_limit ")).unwrap();
     assert_eq!(metrics.memory.hierarchical_memory_limit, limit.parse::<u64>().unwrap());
-    end(shim, "metrics").await;
+    shim.end_with("metrics").await;
 }
 
 #[tokio::test]
@@ -93,7 +86,7 @@ async fn each_time_that_memory_runs_out_is_told_once_and_at_once() {
     // One that fits is none.
     let _out = bundle.hold(&exec_stream("e1", "stdout"));
     assert_eq!(shim.run_exec(&bundle, "e3", &["/hello", "eat", "1"]).await, 0);
-    end(shim, "oom").await;
+    shim.end_with("oom").await;
     let told: Vec<_> = node.events.of::<TaskOOM>("/tasks/oom").into_iter().map(|event| event.container_id).collect();
     assert_eq!(told, ["oom", "oom"]);
 }

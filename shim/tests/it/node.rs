@@ -346,6 +346,14 @@ impl Shim {
         self.client.shutdown(call_context(), &ShutdownRequest::new()).await.unwrap();
     }
 
+    /// Ends its container, and then the shim.
+    pub(crate) async fn end_with(self, id: &str) {
+        self.kill(id, 9).await.unwrap();
+        self.wait(id).await;
+        self.delete(id).await.unwrap();
+        self.end().await;
+    }
+
     /// Ends the shim, and waits until it has cleaned up.
     pub(crate) async fn end(self) {
         self.shutdown().await;

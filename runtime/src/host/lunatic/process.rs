@@ -11,7 +11,6 @@ use wasmtime::{Caller, Linker, Result, V128, Val, bail};
 use super::{give_error, give_id, link_tag};
 use crate::actor::{Actor, ActorId, Lookup};
 use crate::class::Class;
-use crate::configuration::Right;
 use crate::guest::Guest;
 use crate::host::import_module;
 use crate::host::memory::{bytes, owned_text, put_id, split};
@@ -121,10 +120,7 @@ async fn spawn_function(
     params: &[Val],
 ) -> Result<ActorId, SpawnError> {
     let guest = caller.data();
-    if !guest.class.may(Right::Spawn) {
-        let class = guest.class.name.to_string();
-        return Err(SpawnError::Denied { spawner: Arc::clone(&guest.class.name), class });
-    }
+    guest.class.check_spawn(&guest.class.name)?;
     let spawner = Spawner::Actor { actor: &guest.actor, class: &guest.class, link: link_tag(link) };
     guest.node.spawn(class, Entry { function, params }, spawner).await
 }
