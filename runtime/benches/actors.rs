@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use perigee_runtime::{Class, Engine, HostValues, Node, Output, PoolSize};
+use perigee_runtime::{Capacity, Class, Engine, HostValues, Node, Output};
 use perigee_spec::{ActorClass, AppSpec};
 use tokio::runtime::Runtime;
 
@@ -57,7 +57,7 @@ const ACTORS: u32 = 1_000;
 fn node(modules: &[(&str, &[u8])], actors: u32) -> Arc<Node> {
     let specs: Vec<_> = modules.iter().map(|(name, _)| class(name, actors)).collect();
     let app = AppSpec::new("bench", specs.clone(), "benchmark").unwrap();
-    let engine = Engine::new(PoolSize::for_app(&app)).unwrap();
+    let engine = Engine::new(Capacity::for_app(&app)).unwrap();
     let classes = specs.into_iter().zip(modules).map(|(spec, (name, bytes))| {
         let program = engine.compile(name, bytes).unwrap();
         Class::prepare(spec, program, &HostValues::default()).unwrap()

@@ -2,6 +2,7 @@
 
 mod clock;
 mod config;
+mod dense;
 mod fuel;
 mod limiter;
 mod pool;
@@ -11,9 +12,9 @@ mod program;
 mod trap;
 
 pub(crate) use clock::Clock;
-pub(crate) use fuel::{Fuel, counted};
+pub(crate) use fuel::Fuel;
 pub(crate) use limiter::MemoryAccount;
-pub use pool::PoolSize;
+pub use pool::Capacity;
 pub use precompiled::Compiler;
 use preempt::{Preempted, Turns};
 pub use program::{Program, ProgramError};
@@ -21,11 +22,17 @@ pub(crate) use trap::trap_text;
 
 use std::sync::Arc;
 
+use wasmtime::{Instance, PoolConcurrencyLimitError, Store};
+
+use self::dense::Dense;
 use crate::guest::Guest;
 
 /// Compiles modules and holds what all instances share.
 pub struct Engine {
+    /// With a pool, for short-lived actors.
     wasmtime: wasmtime::Engine,
+    /// For those that the pool has no place for, in an app that can have so many.
+    dense: Option<Dense>,
     clock: Arc<Clock>,
     turns: Turns,
     linker: wasmtime::Linker<Guest>,
@@ -36,15 +43,16 @@ impl Engine {
     ///
     /// # Errors
     /// The host lacks what Wasmtime needs, such as address space.
-    pub fn new(size: PoolSize) -> wasmtime::Result<Self> {
-        Self::with_reset(size, config::Reset::detect())
+    pub fn new(capacity: Capacity) -> wasmtime::Result<Self> {
+        Self::with(capacity, capacity.in_pool(), config::Reset::detect())
     }
 
-    fn with_reset(size: PoolSize, reset: config::Reset) -> wasmtime::Result<Self> {
-        let wasmtime = pool::engine(size, reset)?;
-        let clock = Clock::start(&wasmtime)?;
+    fn with(capacity: Capacity, in_pool: u32, reset: config::Reset) -> wasmtime::Result<Self> {
+        let wasmtime = pool::engine(in_pool, reset)?;
+        let dense = pool::dense(capacity.actors - in_pool);
+        let clock = Clock::start(std::iter::once(&wasmtime).chain(dense.as_ref().map(|dense| &dense.engine)))?;
         let linker = crate::host::linker(&wasmtime)?;
-        Ok(Self { wasmtime, clock, turns: Turns::default(), linker })
+        Ok(Self { wasmtime, dense, clock, turns: Turns::default(), linker })
     }
 
     /// Compiles a module and links its imports. Takes milliseconds to seconds of CPU: call it where blocking is allowed.
@@ -74,12 +82,51 @@ impl Engine {
         Preempted::new(Arc::clone(self), body)
     }
 
-    pub(crate) fn store(&self, guest: Guest) -> wasmtime::Store<Guest> {
-        let mut store = wasmtime::Store::new(&self.wasmtime, guest);
-        store.limiter(|guest| &mut guest.memory_account);
-        preempt::arm(&mut store);
-        store
+    /// Whether there are places beside those of the pool. Programs need their modules for that: [`Program::keep_module`].
+    #[must_use]
+    pub fn is_dense(&self) -> bool {
+        self.dense.is_some()
     }
+
+    /// A store for a guest in the pool.
+    pub(crate) fn store(&self, guest: Guest) -> Store<Guest> {
+        new_store(&self.wasmtime, guest)
+    }
+
+    /// Makes an instance of `program` in `store`, which is one for the pool. The guest may get a store for another place.
+    ///
+    /// # Errors
+    /// There is no place or memory for it, or its start function failed: that, and the store.
+    pub(crate) async fn instantiate(
+        &self,
+        mut store: Store<Guest>,
+        program: &Program,
+    ) -> Result<(Store<Guest>, Instance), (Store<Guest>, wasmtime::Error)> {
+        let full = match program.linked().instantiate(&mut store).await {
+            Ok(instance) => return Ok((store, instance)),
+            Err(error) => error,
+        };
+        let Some(dense) = self.dense.as_ref().filter(|_| full.is::<PoolConcurrencyLimitError>()) else {
+            return Err((store, full));
+        };
+        let linked = match program.dense(dense).await {
+            Ok(Some(linked)) => linked,
+            Ok(None) => return Err((store, full)),
+            Err(error) => return Err((store, error)),
+        };
+        let mut store = new_store(&dense.engine, store.into_data());
+        match linked.instantiate(&mut store).await {
+            Ok(instance) => Ok((store, instance)),
+            Err(error) => Err((store, error)),
+        }
+    }
+}
+
+fn new_store(engine: &wasmtime::Engine, guest: Guest) -> Store<Guest> {
+    let mut store = Store::new(engine, guest);
+    store.limiter(|guest| &mut guest.memory_account);
+    preempt::arm(&mut store);
+    store
 }
 
 #[cfg(test)]

@@ -31,11 +31,12 @@ pub(crate) struct Guest {
     last_receiver: Option<Arc<Actor>>,
     /// Errors that host functions returned, as texts.
     pub(crate) errors: Table<String>,
-    pub(crate) sockets: Sockets,
-    pub(crate) makings: Makings,
+    // What few guests have of these is made at the first use: the others carry a pointer.
+    sockets: Option<Box<Sockets>>,
+    makings: Option<Box<Makings>>,
+    databases: Option<Box<Databases>>,
     /// Processor time that it may use; `None`: any.
     pub(crate) fuel: Option<Arc<Fuel>>,
-    pub(crate) databases: Databases,
     /// The end of what it wrote to standard error; made with `wasi`.
     last_words: Option<LastWords>,
 }
@@ -45,8 +46,9 @@ impl Guest {
         Self {
             memory_account: MemoryAccount::new(Arc::clone(&actor)),
             scratch: Scratch::new(Arc::clone(&actor)),
-            sockets: Sockets::new(Arc::clone(&actor)),
-            makings: Makings::default(),
+            sockets: None,
+            makings: None,
+            databases: None,
             fuel: (class.fuel != 0).then(|| Arc::new(Fuel::new(class.fuel))),
             node,
             actor,
@@ -55,7 +57,6 @@ impl Guest {
             last_receiver: None,
             wasi: None,
             errors: Table::default(),
-            databases: Databases::default(),
             last_words: None,
         }
     }
@@ -74,6 +75,18 @@ impl Guest {
             let words = words.get_or_insert_default();
             Box::new(crate::host::wasi::context(class, node, words))
         })
+    }
+
+    pub(crate) fn sockets(&mut self) -> &mut Sockets {
+        self.sockets.get_or_insert_with(|| Box::new(Sockets::new(Arc::clone(&self.actor))))
+    }
+
+    pub(crate) fn makings(&mut self) -> &mut Makings {
+        self.makings.get_or_insert_default()
+    }
+
+    pub(crate) fn databases(&mut self) -> &mut Databases {
+        self.databases.get_or_insert_default()
     }
 
     /// An error once it has used up its processor time.

@@ -27,7 +27,7 @@ mod supervisor;
 
 pub use app::{App, AppError, AppExit, GRACE};
 pub use class::{Class, ClassError, HostValues};
-pub use engine::{Compiler, Engine, PoolSize, Program, ProgramError};
+pub use engine::{Capacity, Compiler, Engine, Program, ProgramError};
 pub use folder::MountedFolder;
 pub use host::stdio::Output;
 pub use node::Node;

@@ -8,7 +8,6 @@ use wasmtime_wasi::I32Exit;
 
 use crate::actor::{Actor, ActorId, Ended, Exit, ExitReason, LinkError, Prepare, Quota, QuotaExceeded};
 use crate::class::Class;
-use crate::engine::counted;
 use crate::guest::Guest;
 use crate::node::Node;
 
@@ -142,11 +141,17 @@ impl Node {
         if actor.charge_memory(class.held).is_err() {
             return Err(too_large(class, class.held));
         }
-        let mut store = self.engine.store(Guest::new(Arc::clone(self), Arc::clone(&actor), Arc::clone(class)));
+        let store = self.engine.store(Guest::new(Arc::clone(self), Arc::clone(&actor), Arc::clone(class)));
         let fuel = store.data().fuel.clone();
-        let instance = match counted(fuel, class.program.instantiate(&mut store)).await {
-            Ok(instance) => instance,
-            Err(error) => return Err(not_instantiated(class, &store, &error)),
+        // A start function, or the copying of much data, is preempted as a part of the actor that spawns. The app is none.
+        let made = match (above.is_some(), fuel) {
+            (true, None) => self.engine.instantiate(store, &class.program).await,
+            (true, Some(fuel)) => fuel.count(self.engine.instantiate(store, &class.program)).await,
+            (false, _) => self.engine.preempt(Box::pin(self.engine.instantiate(store, &class.program))).await,
+        };
+        let (mut store, instance) = match made {
+            Ok(made) => made,
+            Err((store, error)) => return Err(not_instantiated(class, &store, &error)),
         };
         // One without this function is spawned all the same, and traps.
         let function = instance.get_func(&mut store, entry.function);
@@ -181,15 +186,21 @@ async fn run(mut store: Store<Guest>, function: Result<Func, String>, params: Ve
         Ok(function) => function,
         Err(missing) => return ExitReason::Trap(missing).into(),
     };
-    let fuel = store.data().fuel.clone();
-    let called = match function.typed::<(), ()>(&store) {
-        // Entry points: the call that needs least.
-        Ok(entrypoint) if params.is_empty() => counted(fuel, entrypoint.call_async(&mut store, ())).await,
-        _ => counted(fuel, function.call_async(&mut store, &params, &mut [])).await,
+    let called = match store.data().fuel.clone() {
+        None => call(&mut store, function, &params).await,
+        Some(fuel) => fuel.count(call(&mut store, function, &params)).await,
     };
     match called {
         Ok(()) => ExitReason::Normal.into(),
         Err(error) => Ended { reason: reason(&store, &error), last_words: store.data().last_words() },
+    }
+}
+
+async fn call(store: &mut Store<Guest>, function: Func, params: &[Val]) -> wasmtime::Result<()> {
+    match function.typed::<(), ()>(&mut *store) {
+        // Entry points: the call that needs least.
+        Ok(entrypoint) if params.is_empty() => entrypoint.call_async(store, ()).await,
+        _ => function.call_async(store, params, &mut []).await,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -174,11 +174,13 @@ impl System {
     pub async fn kill_all(&self) {
         self.tasks.close();
         while !self.tasks.is_empty() {
+            let started = Instant::now();
             for actor in self.table.all() {
                 actor.kill();
             }
-            // One that was just being spawned is met by the next round.
-            drop(tokio::time::timeout(Duration::from_millis(10), self.tasks.wait()).await);
+            // One that was just being spawned is met by the next round. Of very many, most of the time is for their ends.
+            let pause = (started.elapsed() * 10).max(Duration::from_millis(10));
+            drop(tokio::time::timeout(pause, self.tasks.wait()).await);
         }
         self.tasks.reopen();
     }

@@ -56,6 +56,7 @@ impl<F: Future<Output: Into<Ended>>> Future for Task<F> {
             return Poll::Ready(ExitReason::Killed.into());
         }
         this.actor.look.runs();
+        Pause::Suspended.note();
         let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Pending };
         // A panic of the host ends this actor only, and its links hear of it.
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| body.poll(context)));

@@ -36,13 +36,21 @@ impl Code {
 
     /// The program of a class whose module is at `path`.
     pub(super) fn program(&self, engine: &Engine, class: &str, path: &Path) -> anyhow::Result<Program> {
+        let program = self.get(engine, class, path)?;
+        if !engine.is_dense() {
+            return Ok(program);
+        }
+        Ok(program.keep_module(read(path)?))
+    }
+
+    fn get(&self, engine: &Engine, class: &str, path: &Path) -> anyhow::Result<Program> {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         if let Self::Mounted(folder) = self
             && let Some(program) = mounted(engine, &name, &folder.join(class))
         {
             return Ok(program);
         }
-        let bytes = std::fs::read(path).with_context(|| format!("the module {} cannot be read", path.display()))?;
+        let bytes = read(path)?;
         let Self::Cache(cache) = self else { return compile(engine, &name, &bytes) };
         match turn(cache, engine, &bytes) {
             Ok(Some(Turn::Ready(entry))) => match engine.load(&name, &entry) {
@@ -70,6 +78,10 @@ impl Code {
             }
         }
     }
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("the module {} cannot be read", path.display()))
 }
 
 /// Folder of the user's cache; none without a home.

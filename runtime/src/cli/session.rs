@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use perigee_runtime::{App, AppExit, Class, Engine, HostValues, Node, Output, PoolSize, Program};
+use perigee_runtime::{App, AppExit, Capacity, Class, Engine, HostValues, Node, Output, Program};
 use perigee_spec::AppSpec;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -16,6 +16,8 @@ use tracing_subscriber::EnvFilter;
 use super::code::Code;
 use super::control::{self, Bound, Place};
 
+/// `wasmtime-wasi` wraps each of its functions in a span of level `INFO`: half a microsecond for every call of a guest.
+const QUIET: &str = "wasmtime_wasi=warn";
 /// Variable that sets which log lines of Perigee itself are shown, as `tracing_subscriber::EnvFilter` reads it.
 const LOG_VARIABLE: &str = "PERIGEE_LOG";
 /// Threads for file access, compiling and name look-ups.
@@ -60,7 +62,8 @@ impl Outputs {
         let stdout = Output::new("stdout", std::io::stdout()).context("no thread for standard output")?;
         let stderr = Output::new("stderr", std::io::stderr()).context("no thread for standard error")?;
         let log = stderr.clone();
-        let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+        let lines = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| "info".to_owned());
+        let filter = EnvFilter::try_new(format!("{QUIET},{lines}")).unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(move || log.clone())
@@ -113,7 +116,7 @@ impl Session {
 
     /// Gets what the classes need, each module once.
     fn prepare(self, stdout: Output, stderr: Output) -> anyhow::Result<Arc<Node>> {
-        let engine = Engine::new(PoolSize::for_app(&self.app))?;
+        let engine = Engine::new(Capacity::for_app(&self.app))?;
         let mut programs: Vec<(PathBuf, Program)> = Vec::new();
         let mut classes = Vec::new();
         for (spec, path) in self.app.actors().iter().zip(&self.modules) {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Parser as _, ValueEnum};
-use perigee_runtime::{App, Class, Engine, HostValues, MountedFolder, Node, Output, PoolSize, Program};
+use perigee_runtime::{App, Capacity, Class, Engine, HostValues, MountedFolder, Node, Output, Program};
 use perigee_spec::{ActorClass, AppSpec, EnvVar, MAX_MEMORY, Network};
 use tokio::task::JoinSet;
 
@@ -123,7 +123,7 @@ impl Test {
     /// Whether all passed.
     fn run(self) -> anyhow::Result<bool> {
         let bytes = std::fs::read(&self.file).with_context(|| format!("the module {} cannot be read", self.file.display()))?;
-        let engine = Arc::new(Engine::new(PoolSize { actors: module::ACTORS })?);
+        let engine = Arc::new(Engine::new(Capacity { actors: module::ACTORS })?);
         let name = self.file.file_name().unwrap_or(self.file.as_os_str()).to_string_lossy();
         let program = engine.compile(&name, &bytes)?;
         let mut cases: Vec<Case> = program.entrypoints().iter().filter_map(|export| Case::parse(export)).collect();

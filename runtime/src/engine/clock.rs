@@ -16,7 +16,7 @@ const IDLE_TICKS: u32 = 20;
 /// How often a stopped clock looks whether its engine still exists.
 const STOPPED_LOOK: Duration = Duration::from_secs(1);
 
-/// The clock of one engine.
+/// The clock of an engine.
 #[derive(Default)]
 pub(crate) struct Clock {
     /// Set by every guest that starts to run, cleared by every tick.
@@ -29,23 +29,24 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Starts the clock of an engine; it ends with the engine.
-    pub(super) fn start(engine: &Engine) -> wasmtime::Result<Arc<Self>> {
+    /// Starts the clock of engines; it ends with them.
+    pub(super) fn start<'a>(engines: impl Iterator<Item = &'a Engine>) -> wasmtime::Result<Arc<Self>> {
         let clock = Arc::new(Self::default());
-        let (weak, own) = (engine.weak(), Arc::clone(&clock));
+        let (engines, own) = (engines.map(Engine::weak).collect::<Vec<_>>(), Arc::clone(&clock));
         let thread = thread::Builder::new().name("perigee-clock".into()).spawn(move || {
             ask_for_short_slices();
             let (mut idle, mut last) = (0, Instant::now());
             loop {
                 thread::park_timeout(TICK);
-                let Some(engine) = weak.upgrade() else { return };
                 let (now, before) = (Instant::now(), last);
                 last = now;
                 own.ticked.fetch_add(nanoseconds(now - before), Ordering::Relaxed);
                 // First the count: a guest that sees the epoch must not find the count of before.
                 own.ticks.fetch_add(1, Ordering::SeqCst);
-                engine.increment_epoch();
-                drop(engine);
+                for engine in &engines {
+                    let Some(engine) = engine.upgrade() else { return };
+                    engine.increment_epoch();
+                }
                 idle = if own.running.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
                 if idle >= IDLE_TICKS {
                     own.stop();

@@ -2,10 +2,10 @@
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use super::PoolSize;
+use super::dense::{GUARD_BYTES, Slots};
 
 /// Stack of one actor's native frames. Address space only, until touched.
-const STACK_BYTES: usize = 1 << 20;
+pub(super) const STACK_BYTES: usize = 1 << 20;
 /// Part of it that guest code may use; host functions need the rest.
 const GUEST_STACK_BYTES: usize = 512 << 10;
 /// Memory that a slot of the pool can hold: all that 32-bit WebAssembly can address, which costs address space only. How
@@ -34,9 +34,19 @@ impl Reset {
     }
 }
 
-/// Configuration for engines whose instances come from a pool of that size, or, for `None`, are mapped one by one.
+/// Where instances get their memories, tables and stacks.
+pub(super) enum Allocation {
+    /// From a pool for so many actors.
+    Pool(u32, Reset),
+    /// Each is mapped when it is needed.
+    OnDemand,
+    /// Memories and stacks from slots of large mappings.
+    Slots(Slots),
+}
+
+/// Configuration for engines of that allocation. Code for a pool runs where each is mapped too; code for slots is another.
 #[expect(clippy::disallowed_methods, reason = "this is the place that the lint points to")]
-pub(super) fn config(pool: Option<(PoolSize, Reset)>) -> Config {
+pub(super) fn config(allocation: Allocation) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -45,19 +55,40 @@ pub(super) fn config(pool: Option<(PoolSize, Reset)>) -> Config {
         .max_wasm_stack(GUEST_STACK_BYTES)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES))
         .wasm_memory64(false);
-    if let Some((size, reset)) = pool {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(size, reset)));
+    match allocation {
+        Allocation::Pool(actors, reset) => {
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(actors, reset)));
+        }
+        Allocation::OnDemand => {}
+        Allocation::Slots(Slots { memories, stacks }) => {
+            // A slot has no room for 4 GiB and a guard behind it: bounds are checked, and a memory moves to grow. Without
+            // images of memories, which would take mappings, data is copied.
+            config
+                .memory_reservation(0)
+                .memory_reservation_for_growth(0)
+                .memory_guard_size(0)
+                .memory_may_move(true)
+                .memory_init_cow(false)
+                .with_host_memory(memories)
+                .with_host_stack(stacks)
+                .async_stack_size(STACK_BYTES - GUARD_BYTES);
+        }
     }
     config
 }
 
-fn pooling(size: PoolSize, reset: Reset) -> PoolingAllocationConfig {
+/// Stacks for so many actors: a guest that is called back by a host function that it called runs on a second one.
+pub(super) fn stacks(actors: u32) -> u32 {
+    actors.saturating_add(actors / 4).saturating_add(16)
+}
+
+fn pooling(actors: u32, reset: Reset) -> PoolingAllocationConfig {
     let mut pooling = PoolingAllocationConfig::new();
     pooling
-        .total_core_instances(size.actors)
-        .total_memories(size.actors)
-        .total_tables(size.actors)
-        .total_stacks(size.stacks())
+        .total_core_instances(actors)
+        .total_memories(actors)
+        .total_tables(actors)
+        .total_stacks(stacks(actors))
         .max_memory_size(MEMORY_BYTES)
         .max_memories_per_module(1)
         .max_tables_per_module(1);

@@ -4,7 +4,6 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -32,9 +31,10 @@ impl Fuel {
         Self { units, used_nanos: AtomicU64::new(0) }
     }
 
-    async fn count<F: Future>(&self, body: F) -> F::Output {
+    /// Counts what `body` uses. It is boxed: whoever may have fuel, as most have none, is no larger for it.
+    pub(crate) fn count<F: Future>(&self, body: F) -> impl Future<Output = F::Output> {
         let mut body = Box::pin(body);
-        poll_fn(|context| {
+        poll_fn(move |context| {
             // Who spawns makes the new actor's instance: then one counts within the other.
             let outer = BEGAN.replace(now());
             let polled = body.as_mut().poll(context);
@@ -42,7 +42,6 @@ impl Fuel {
             BEGAN.set(outer);
             polled
         })
-        .await
     }
 
     /// An error once it has used all. Asked by the actor's own thread, while it runs.
@@ -57,14 +56,6 @@ impl Fuel {
     fn used(&self) -> Duration {
         let now_running = now().saturating_sub(BEGAN.get());
         Duration::from_nanos(self.used_nanos.load(Ordering::Relaxed)).saturating_add(now_running)
-    }
-}
-
-/// Runs `body` on that fuel; `None`: on any.
-pub(crate) async fn counted<F: Future>(fuel: Option<Arc<Fuel>>, body: F) -> F::Output {
-    match fuel {
-        None => body.await,
-        Some(fuel) => fuel.count(body).await,
     }
 }
 

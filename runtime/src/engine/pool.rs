@@ -2,23 +2,26 @@
 
 use perigee_spec::AppSpec;
 
-use super::config::{self, Reset};
+use super::config::{self, Allocation, Reset, stacks};
+use super::dense::Dense;
 
-/// A live actor takes 6 memory mappings, of which Linux gives a process 65,530 (`vm.max_map_count`): beyond about 10,000
-/// actors it refuses more. Each slot also takes 4 GiB of the 128 TiB of address space.
-const MAX_ACTORS: u32 = 9_000;
+/// Actors of a pool. A live one takes 6 memory mappings, of which Linux gives a process 65,530 (`vm.max_map_count`): beyond
+/// about 10,000 actors it refuses more. Each slot also takes 4 GiB of the 128 TiB of address space.
+const MAX_IN_POOL: u32 = 9_000;
+/// Actors of an engine. Address space would do for more, but nobody has tried.
+const MAX_ACTORS: u32 = 1_050_000;
 /// Apps that spawn nothing still get some: restarts overlap for a moment.
 const MIN_ACTORS: u32 = 16;
 
-/// Size of a pool.
+/// What an engine has room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolSize {
+pub struct Capacity {
     /// Actors that can be alive at once.
     pub actors: u32,
 }
 
-impl PoolSize {
-    /// The size that an app can make use of.
+impl Capacity {
+    /// What an app can make use of.
     #[must_use]
     pub fn for_app(app: &AppSpec) -> Self {
         let mut actors = 0u32;
@@ -29,19 +32,33 @@ impl PoolSize {
         Self { actors: actors.clamp(MIN_ACTORS, MAX_ACTORS) }
     }
 
-    /// A guest that is called back by a host function that it called runs on a second stack.
-    pub(super) fn stacks(self) -> u32 {
-        self.actors.saturating_add(self.actors / 4).saturating_add(MIN_ACTORS)
+    /// How many of them have a place in the pool. For the others there is a second, dense engine.
+    pub(super) fn in_pool(self) -> u32 {
+        self.actors.min(MAX_IN_POOL)
     }
 }
 
 /// An engine with a pool; where the host refuses the address space, one without.
-pub(super) fn engine(size: PoolSize, reset: Reset) -> wasmtime::Result<wasmtime::Engine> {
-    match wasmtime::Engine::new(&config::config(Some((size, reset)))) {
+pub(super) fn engine(actors: u32, reset: Reset) -> wasmtime::Result<wasmtime::Engine> {
+    match wasmtime::Engine::new(&config::config(Allocation::Pool(actors, reset))) {
         Ok(engine) => Ok(engine),
         Err(error) => {
-            tracing::warn!("no room for a pool of {} actors, spawning will be slower: {error:#}", size.actors);
-            wasmtime::Engine::new(&config::config(None))
+            tracing::warn!("no room for a pool of {actors} actors, spawning will be slower: {error:#}");
+            wasmtime::Engine::new(&config::config(Allocation::OnDemand))
+        }
+    }
+}
+
+/// An engine for so many that the pool has no place for, if there can be any.
+pub(super) fn dense(actors: u32) -> Option<Dense> {
+    if actors == 0 {
+        return None;
+    }
+    match Dense::new(actors, stacks(actors)) {
+        Ok(dense) => Some(dense),
+        Err(error) => {
+            tracing::warn!("no room for {actors} actors more than the pool has: {error:#}");
+            None
         }
     }
 }
@@ -56,11 +73,15 @@ mod tests {
         let mut root = ActorClass::new("web".parse().unwrap());
         root.limits.actors = 500;
         root.instances = 2;
-        let size = |class: &ActorClass| PoolSize::for_app(&AppSpec::new("x", vec![class.clone()], "").unwrap()).actors;
+        let size = |class: &ActorClass| Capacity::for_app(&AppSpec::new("x", vec![class.clone()], "").unwrap()).actors;
         assert_eq!(size(&root), MIN_ACTORS, "without the right to spawn, `actors` counts for nothing");
         root.permissions.spawn = vec!["web".parse().unwrap()];
         assert_eq!(size(&root), 1_002);
         root.limits.actors = 1_000_000;
+        root.instances = 1;
+        assert_eq!(size(&root), 1_000_001);
+        root.instances = 2;
         assert_eq!(size(&root), MAX_ACTORS);
+        assert_eq!(Capacity { actors: MAX_ACTORS }.in_pool(), MAX_IN_POOL);
     }
 }

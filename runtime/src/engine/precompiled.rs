@@ -40,7 +40,7 @@ impl Compiler {
     /// # Errors
     /// Wasmtime does not know the machine.
     pub fn new() -> wasmtime::Result<Self> {
-        Engine::new(&config::config(None)).map(Self)
+        Engine::new(&config::config(config::Allocation::OnDemand)).map(Self)
     }
 
     /// The code of a module, as [`Engine::load`](super::Engine::load) takes it from the cache.
@@ -69,7 +69,7 @@ mod tests {
     use perigee_cache::{Cache, Key, Turn};
 
     use super::*;
-    use crate::engine::{Engine, PoolSize};
+    use crate::engine::{Capacity, Engine};
 
     /// An empty module.
     const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
@@ -88,7 +88,7 @@ mod tests {
         let compiler = Compiler::new().unwrap();
         let code = entry(folder.path(), &compiler.compile("empty.wasm", EMPTY).unwrap());
         for actors in [16, 100] {
-            let engine = Engine::new(PoolSize { actors }).unwrap();
+            let engine = Engine::new(Capacity { actors }).unwrap();
             assert_eq!(engine.fingerprint(), compiler.fingerprint(), "{actors}");
             engine.load("empty.wasm", &code).unwrap();
         }
@@ -97,10 +97,10 @@ mod tests {
     #[test]
     fn code_of_another_configuration_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let mut other = config::config(None);
+        let mut other = config::config(config::Allocation::OnDemand);
         other.epoch_interruption(false);
         let other = wasmtime::Engine::new(&other).unwrap();
-        let engine = Engine::new(PoolSize { actors: 16 }).unwrap();
+        let engine = Engine::new(Capacity { actors: 16 }).unwrap();
         assert_ne!(fingerprint(&other), engine.fingerprint());
         let code = entry(folder.path(), &other.precompile_module(EMPTY).unwrap());
         assert!(matches!(engine.load("empty.wasm", &code), Err(ProgramError::Code { .. })));

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use perigee_cache::Entry;
+use tokio::sync::OnceCell;
 use wasmtime::{InstancePre, Linker, Module, ModuleExport};
 
+use super::dense::Dense;
 use super::precompiled;
 use crate::guest::Guest;
 
@@ -76,8 +78,21 @@ pub struct Program(Arc<Inner>);
 
 struct Inner {
     name: String,
+    linked: Linked,
+    dense: Option<ForDense>,
+}
+
+/// Code with what it imports.
+#[derive(Clone)]
+pub(super) struct Linked {
     instance: InstancePre<Guest>,
     memory: Option<ModuleExport>,
+}
+
+/// What actors that the pool has no place for run: compiled when the first one comes.
+struct ForDense {
+    module: Arc<[u8]>,
+    linked: OnceCell<Linked>,
 }
 
 impl Program {
@@ -105,13 +120,31 @@ impl Program {
     }
 
     fn link(linker: &Linker<Guest>, name: &str, module: &Module) -> Result<Self, ProgramError> {
-        let name = name.to_owned();
-        let instance = match linker.instantiate_pre(module) {
-            Ok(instance) => instance,
-            Err(error) => return Err(ProgramError::Import { name, reason: format!("{error:#}") }),
+        let linked = Linked::new(linker, module)
+            .map_err(|error| ProgramError::Import { name: name.to_owned(), reason: format!("{error:#}") })?;
+        Ok(Self(Arc::new(Inner { name: name.to_owned(), linked, dense: None })))
+    }
+
+    /// The same, which can be compiled again for places beside those of the pool.
+    #[must_use]
+    pub fn keep_module(&self, bytes: Vec<u8>) -> Self {
+        let dense = Some(ForDense { module: bytes.into(), linked: OnceCell::new() });
+        Self(Arc::new(Inner { name: self.0.name.clone(), linked: self.0.linked.clone(), dense }))
+    }
+
+    pub(super) fn linked(&self) -> &Linked {
+        &self.0.linked
+    }
+
+    /// For the dense engine; `None`: its module was not kept. Suspends while it is compiled.
+    pub(super) async fn dense(&self, dense: &Dense) -> wasmtime::Result<Option<&Linked>> {
+        let Some(ForDense { module, linked }) = &self.0.dense else { return Ok(None) };
+        let compile = async || {
+            let (engine, linker, module) = (dense.engine.clone(), dense.linker.clone(), Arc::clone(module));
+            let compiled = move || Linked::new(&linker, &Module::from_binary(&engine, &module)?);
+            tokio::task::spawn_blocking(compiled).await?
         };
-        let memory = module.get_export_index("memory");
-        Ok(Self(Arc::new(Inner { name, instance, memory })))
+        linked.get_or_try_init(compile).await.map(Some)
     }
 
     /// Its code, for the cache.
@@ -119,12 +152,12 @@ impl Program {
     /// # Errors
     /// There is no memory for it.
     pub fn code(&self) -> wasmtime::Result<Vec<u8>> {
-        self.0.instance.module().serialize()
+        self.0.linked.instance.module().serialize()
     }
 
     /// Bytes of its compiled code, with its data and tables, in memory.
     pub(crate) fn image_bytes(&self) -> usize {
-        let image = self.0.instance.module().image_range();
+        let image = self.0.linked.instance.module().image_range();
         image.end.addr().saturating_sub(image.start.addr())
     }
 
@@ -137,7 +170,7 @@ impl Program {
     /// Whether it exports a function of that name which takes and returns nothing.
     #[must_use]
     pub fn has_entrypoint(&self, function: &str) -> bool {
-        let export = self.0.instance.module().get_export(function);
+        let export = self.0.linked.instance.module().get_export(function);
         export
             .as_ref()
             .and_then(wasmtime::ExternType::func)
@@ -147,7 +180,7 @@ impl Program {
     /// The exported functions that take and return nothing.
     #[must_use]
     pub fn entrypoints(&self) -> Vec<String> {
-        let exports = self.0.instance.module().exports();
+        let exports = self.0.linked.instance.module().exports();
         let entrypoint = |export: wasmtime::ExportType<'_>| {
             let ty = export.ty();
             let function = ty.func()?;
@@ -159,16 +192,22 @@ impl Program {
     /// The exported functions with their types, for an error that says what there is instead of an entry point.
     #[must_use]
     pub fn functions(&self) -> Vec<String> {
-        let exports = self.0.instance.module().exports();
+        let exports = self.0.linked.instance.module().exports();
         let function =
             |export: wasmtime::ExportType<'_>| export.ty().func().map(|ty| format!("{}{}", export.name(), signature(ty)));
         exports.filter_map(function).collect()
     }
+}
+
+impl Linked {
+    fn new(linker: &Linker<Guest>, module: &Module) -> wasmtime::Result<Self> {
+        Ok(Self { instance: linker.instantiate_pre(module)?, memory: module.get_export_index("memory") })
+    }
 
     /// Makes an instance in `store`, which then knows the guest's memory.
-    pub(crate) async fn instantiate(&self, store: &mut wasmtime::Store<Guest>) -> wasmtime::Result<wasmtime::Instance> {
-        let instance = self.0.instance.instantiate_async(&mut *store).await?;
-        if let Some(export) = &self.0.memory {
+    pub(super) async fn instantiate(&self, store: &mut wasmtime::Store<Guest>) -> wasmtime::Result<wasmtime::Instance> {
+        let instance = self.instance.instantiate_async(&mut *store).await?;
+        if let Some(export) = &self.memory {
             let memory = instance.get_module_export(&mut *store, export).and_then(wasmtime::Extern::into_memory);
             store.data_mut().memory = memory;
         }

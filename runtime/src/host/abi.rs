@@ -8,7 +8,7 @@ use wasmtime::{Store, ValType};
 
 use crate::actor::{Prepare, Quota};
 use crate::class::{Class, HostValues};
-use crate::engine::{Engine, PoolSize};
+use crate::engine::{Capacity, Engine};
 use crate::guest::Guest;
 use crate::host::stdio::Output;
 use crate::node::Node;
@@ -46,7 +46,7 @@ fn store() -> Store<Guest> {
 }
 
 fn engine() -> Engine {
-    Engine::new(PoolSize { actors: 16 }).unwrap()
+    Engine::new(Capacity { actors: 16 }).unwrap()
 }
 
 /// A module that imports all of the list.

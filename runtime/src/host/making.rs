@@ -17,20 +17,11 @@ pub(crate) struct Module {
     pub(crate) _place: Charge,
 }
 
-/// What most guests have none of: made at the first use.
+/// What one guest has of them.
 #[derive(Default)]
-pub(crate) struct Makings(Option<Box<Tables>>);
-
-#[derive(Default)]
-pub(crate) struct Tables {
+pub(crate) struct Makings {
     pub(crate) configurations: Table<Configuration>,
     pub(crate) modules: Table<Module>,
-}
-
-impl Makings {
-    pub(crate) fn get(&mut self) -> &mut Tables {
-        self.0.get_or_insert_default()
-    }
 }
 
 impl Module {
@@ -39,7 +30,7 @@ impl Module {
     }
 }
 
-impl Tables {
+impl Makings {
     pub(crate) fn module(&self, id: u64) -> Result<&Program> {
         Ok(&self.modules.get(id)?.class.program)
     }

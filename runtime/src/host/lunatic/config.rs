@@ -41,18 +41,18 @@ fn create_config(caller: &mut Caller<'_, Guest>) -> Result<i64> {
         return Ok(DENIED);
     }
     let configuration = Configuration::new(&guest.actor, &guest.class)?;
-    Ok(guest.makings.get().configurations.add(configuration)?.cast_signed())
+    Ok(guest.makings().configurations.add(configuration)?.cast_signed())
 }
 
 /// Forgets a configuration. Processes that were spawned under it stay under it.
 fn drop_config(caller: &mut Caller<'_, Guest>, config: u64) -> Result<()> {
-    drop(caller.data_mut().makings.get().configurations.remove(config)?);
+    drop(caller.data_mut().makings().configurations.remove(config)?);
     Ok(())
 }
 
 /// The configuration of that id.
 pub(super) fn get<'a>(caller: &'a mut Caller<'_, Guest>, config: u64) -> Result<&'a mut Configuration> {
-    caller.data_mut().makings.get().configurations.get_mut(config)
+    caller.data_mut().makings().configurations.get_mut(config)
 }
 
 /// Memory of each process that is spawned under it, in bytes. What is beyond the caller's own limit gives no more than that.

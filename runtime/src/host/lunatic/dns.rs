@@ -37,7 +37,7 @@ async fn resolve(caller: &mut Caller<'_, Guest>, name: u32, name_len: u32, timeo
             Ok(TIMED_OUT)
         }
         Some(Err(error)) => give_error(caller, id_out, &error),
-        Some(Ok(addresses)) => match caller.data_mut().sockets.add_addresses(addresses.into()) {
+        Some(Ok(addresses)) => match caller.data_mut().sockets().add_addresses(addresses.into()) {
             Ok(list) => give_id(caller, id_out, list),
             Err(full) => give_error(caller, id_out, &full),
         },
@@ -52,7 +52,7 @@ pub(super) async fn lookup(caller: &mut Caller<'_, Guest>, name: &str) -> Result
     let Some(host) = name_of(name) else { return node.resolver.resolve(name).await };
     Gate::resolve(rules, &class.name, host).map_err(|denied| denied.to_string())?;
     let addresses = node.resolver.resolve(name).await?;
-    caller.data_mut().sockets.gate.resolved(rules, host, &addresses);
+    caller.data_mut().sockets().gate.resolved(rules, host, &addresses);
     Ok(addresses)
 }
 
@@ -72,7 +72,7 @@ fn resolve_next(
     scope_out: u32,
 ) -> Result<u32> {
     let (memory, guest) = split(caller)?;
-    let Some(address) = guest.sockets.addresses.get_mut(list)?.left.pop_front() else { return Ok(NO_MORE) };
+    let Some(address) = guest.sockets().addresses.get_mut(list)?.left.pop_front() else { return Ok(NO_MORE) };
     match address {
         SocketAddr::V4(v4) => {
             put(memory, kind_out, 4u32.to_le_bytes())?;
@@ -90,13 +90,13 @@ fn resolve_next(
 }
 
 fn drop_dns_iterator(caller: &mut Caller<'_, Guest>, list: u64) -> Result<()> {
-    caller.data_mut().sockets.addresses.remove(list).map(drop)
+    caller.data_mut().sockets().addresses.remove(list).map(drop)
 }
 
 /// Leaves a list with one address, or an error.
 pub(super) fn give_address(caller: &mut Caller<'_, Guest>, out: u32, address: io::Result<SocketAddr>) -> Result<u32> {
     let list = match address {
-        Ok(address) => caller.data_mut().sockets.add_addresses(VecDeque::from([address])),
+        Ok(address) => caller.data_mut().sockets().add_addresses(VecDeque::from([address])),
         Err(error) => return give_error(caller, out, &error),
     };
     match list {

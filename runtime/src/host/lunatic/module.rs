@@ -61,7 +61,7 @@ async fn compile_module(caller: &mut Caller<'_, Guest>, ptr: u32, len: u32, id_o
 /// # Traps
 /// Unknown module.
 fn drop_module(caller: &mut Caller<'_, Guest>, module: u64) -> Result<()> {
-    drop(caller.data_mut().makings.get().modules.remove(module)?);
+    drop(caller.data_mut().makings().modules.remove(module)?);
     Ok(())
 }
 
@@ -73,7 +73,7 @@ fn drop_module(caller: &mut Caller<'_, Guest>, module: u64) -> Result<()> {
 /// Unknown module; there is no message; no memory for it.
 fn push_module(caller: &mut Caller<'_, Guest>, module: u64) -> Result<u64> {
     let guest = caller.data_mut();
-    let program = guest.makings.get().module(module)?.clone();
+    let program = guest.makings().module(module)?.clone();
     let bytes = program.image_bytes();
     guest.scratch.push(Resource::new(program, bytes))
 }
@@ -96,5 +96,6 @@ fn keep(guest: &mut Guest, program: Program) -> Result<u64> {
     let place = Charge::new(&guest.actor, bytes).map_err(|error: NoMemory| {
         wasmtime::format_err!("{}: no memory for its {bytes} bytes of code: {error}", program.name())
     })?;
-    guest.makings.get().modules.add(Module::new(&guest.class, program, place))
+    let module = Module::new(&guest.class, program, place);
+    guest.makings().modules.add(module)
 }

@@ -129,11 +129,11 @@ async fn spawn_function(
 fn class_of(guest: &mut Guest, config: i64, module: i64) -> Result<Arc<Class>> {
     let base = match module {
         OWN => Arc::clone(&guest.class),
-        id => Arc::clone(&guest.makings.get().modules.get(id.cast_unsigned())?.class),
+        id => Arc::clone(&guest.makings().modules.get(id.cast_unsigned())?.class),
     };
     match config {
         OWN => Ok(base),
-        id => Ok(guest.makings.get().configurations.get_mut(id.cast_unsigned())?.class(&base)),
+        id => Ok(guest.makings().configurations.get_mut(id.cast_unsigned())?.class(&base)),
     }
 }
 

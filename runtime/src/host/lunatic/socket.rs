@@ -42,13 +42,14 @@ macro_rules! import_same {
 pub(super) use import_same;
 
 /// A place for a socket that others can reach at `address`.
-pub(super) fn place_to_listen<T: Socket>(guest: &Guest, address: SocketAddr) -> Result<Charge, Refused> {
+pub(super) fn place_to_listen<T: Socket>(guest: &mut Guest, address: SocketAddr) -> Result<Charge, Refused> {
     Gate::listen(&guest.class.spec.permissions.network, &guest.class.name, address)?;
-    Ok(guest.sockets.place::<T>()?)
+    Ok(guest.sockets().place::<T>()?)
 }
 
-pub(super) fn may_connect(guest: &Guest, address: SocketAddr) -> Result<(), Denied> {
-    guest.sockets.gate.connect(&guest.class.spec.permissions.network, &guest.class.name, address)
+pub(super) fn may_connect(guest: &mut Guest, address: SocketAddr) -> Result<(), Denied> {
+    let class = Arc::clone(&guest.class);
+    guest.sockets().gate.connect(&class.spec.permissions.network, &class.name, address)
 }
 
 /// Leaves a socket that was made, or says why it was not.
@@ -60,7 +61,7 @@ pub(super) fn give_socket<T: Socket>(
 ) -> Result<u32> {
     match made {
         Ok(socket) => {
-            let id = caller.data_mut().sockets.add(Arc::new(socket), place)?;
+            let id = caller.data_mut().sockets().add(Arc::new(socket), place)?;
             give_id(caller, out, id)
         }
         Err(error) => give_error(caller, out, &error),
@@ -68,7 +69,7 @@ pub(super) fn give_socket<T: Socket>(
 }
 
 pub(super) fn socket<T: Socket>(caller: &mut Caller<'_, Guest>, id: u64) -> Result<Arc<T>> {
-    caller.data_mut().sockets.get(id)
+    caller.data_mut().sockets().get(id)
 }
 
 pub(super) fn local_address<T: Socket>(caller: &mut Caller<'_, Guest>, id: u64, id_out: u32) -> Result<u32> {
@@ -77,7 +78,7 @@ pub(super) fn local_address<T: Socket>(caller: &mut Caller<'_, Guest>, id: u64, 
 }
 
 pub(super) fn close<T: Socket>(caller: &mut Caller<'_, Guest>, id: u64) -> Result<()> {
-    caller.data_mut().sockets.remove::<T>(id).map(drop)
+    caller.data_mut().sockets().remove::<T>(id).map(drop)
 }
 
 /// # Returns
@@ -85,7 +86,7 @@ pub(super) fn close<T: Socket>(caller: &mut Caller<'_, Guest>, id: u64) -> Resul
 /// # Traps
 /// The guest holds too many sockets.
 pub(super) fn duplicate<T: Socket>(caller: &mut Caller<'_, Guest>, id: u64) -> Result<u64> {
-    let sockets = &mut caller.data_mut().sockets;
+    let sockets = caller.data_mut().sockets();
     let (socket, place) = (sockets.get::<T>(id)?, sockets.place::<T>()?);
     sockets.add(socket, place)
 }
@@ -97,7 +98,7 @@ pub(super) fn duplicate<T: Socket>(caller: &mut Caller<'_, Guest>, id: u64) -> R
 pub(super) fn push<T: Socket>(caller: &mut Caller<'_, Guest>, id: u64) -> Result<u64> {
     let guest = caller.data_mut();
     guest.scratch.message()?;
-    let socket = guest.sockets.remove::<T>(id)?;
+    let socket = guest.sockets().remove::<T>(id)?;
     guest.scratch.push(Resource::new(socket, usize::try_from(weight::<T>())?))
 }
 
@@ -109,7 +110,7 @@ pub(super) fn push<T: Socket>(caller: &mut Caller<'_, Guest>, id: u64) -> Result
 /// There is none at that index, or something else, which then stays; the guest holds too many sockets.
 pub(super) fn take<T: Socket>(caller: &mut Caller<'_, Guest>, index: u64) -> Result<u64> {
     let guest = caller.data_mut();
-    let place = guest.sockets.place::<T>()?;
+    let place = guest.sockets().place::<T>()?;
     let socket: Arc<T> = guest.scratch.pull(index)?;
-    guest.sockets.add(socket, place)
+    guest.sockets().add(socket, place)
 }

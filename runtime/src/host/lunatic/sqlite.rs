@@ -46,14 +46,14 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 /// 0: the connection is at `id_out`; 1: an error is. Either in 4 bytes, for which guests have room.
 async fn open(caller: &mut Caller<'_, Guest>, path: u32, path_len: u32, id_out: u32) -> Result<u64> {
     let path = owned_text(caller, path, path_len)?;
-    let guest = caller.data();
+    let guest = caller.data_mut();
     let (actor, class) = (Arc::clone(&guest.actor), Arc::clone(&guest.class));
-    let opened = match guest.databases.connection_place(&actor) {
+    let opened = match guest.databases().connection_place(&actor) {
         Ok(place) => sqlite::open(&actor, &class, &path).await.map(|connection| (connection, place)),
         Err(full) => Err(full),
     };
     let (result, id) = match opened {
-        Ok((connection, place)) => (ID_IN_OUT, caller.data_mut().databases.add_connection(connection, place)?),
+        Ok((connection, place)) => (ID_IN_OUT, caller.data_mut().databases().add_connection(connection, place)?),
         Err(refused) => (ERROR_IN_OUT, keep_error(caller, &refused)?),
     };
     let (memory, _) = split(caller)?;
@@ -69,10 +69,12 @@ async fn open(caller: &mut Caller<'_, Guest>, path: u32, path_len: u32, id_out: 
 /// It is no SQL; the guest holds too many statements.
 async fn query_prepare(caller: &mut Caller<'_, Guest>, connection: u64, sql: u32, sql_len: u32) -> Result<u64> {
     let Some((sql, _charge)) = read_sql(caller, sql, sql_len)? else { bail!("SQL of more than {MAX_SQL_BYTES} bytes") };
-    let guest = caller.data();
-    let (place, connection) = (guest.databases.statement_place(&guest.actor)?, guest.databases.connection(connection)?);
+    let guest = caller.data_mut();
+    let actor = Arc::clone(&guest.actor);
+    let databases = guest.databases();
+    let (place, connection) = (databases.statement_place(&actor)?, databases.connection(connection)?);
     match connection.compile(sql).await {
-        Ok(Some(statement)) => caller.data_mut().databases.add_statement(statement, place),
+        Ok(Some(statement)) => caller.data_mut().databases().add_statement(statement, place),
         Ok(None) => bail!("there is no statement in the SQL"),
         Err(code) => {
             let text = connection.last_error().map_or_else(|| code.to_string(), |(_, text)| text);
@@ -87,7 +89,7 @@ async fn query_prepare(caller: &mut Caller<'_, Guest>, connection: u64, sql: u32
 /// 0, or SQLite's code of what went wrong.
 async fn execute(caller: &mut Caller<'_, Guest>, connection: u64, sql: u32, sql_len: u32) -> Result<u32> {
     let Some((sql, _charge)) = read_sql(caller, sql, sql_len)? else { return number(TOO_BIG) };
-    match caller.data().databases.connection(connection)?.execute(sql).await {
+    match caller.data_mut().databases().connection(connection)?.execute(sql).await {
         Ok(()) => Ok(0),
         Err(code) => number(code),
     }
@@ -112,7 +114,7 @@ fn number(code: Code) -> Result<u32> {
 /// The list is not as the crate `lunatic-sqlite-api` writes it; there is no such parameter; the statement has begun.
 fn bind_value(caller: &mut Caller<'_, Guest>, statement: u64, list: u32, list_len: u32) -> Result<()> {
     let (memory, guest) = split(caller)?;
-    let statement = guest.databases.statement(statement)?;
+    let statement = guest.databases().statement(statement)?;
     let mut pairs = Pairs::new(bytes(memory, list, list_len)?)?;
     let mut position = 1;
     while let Some((key, value)) = pairs.next()? {
@@ -124,17 +126,17 @@ fn bind_value(caller: &mut Caller<'_, Guest>, statement: u64, list: u32, list_le
 /// # Returns
 /// Rows that the last INSERT, UPDATE or DELETE changed.
 fn sqlite3_changes(caller: &mut Caller<'_, Guest>, connection: u64) -> Result<u32> {
-    Ok(caller.data().databases.connection(connection)?.changes())
+    Ok(caller.data_mut().databases().connection(connection)?.changes())
 }
 
 async fn statement_reset(caller: &mut Caller<'_, Guest>, statement: u64) -> Result<()> {
-    caller.data().databases.statement(statement)?.rewind().await;
+    caller.data_mut().databases().statement(statement)?.rewind().await;
     Ok(())
 }
 
 async fn sqlite3_finalize(caller: &mut Caller<'_, Guest>, statement: u64) -> Result<()> {
     // What it holds of the database is given back when this returns; its memory, some time later.
-    caller.data_mut().databases.remove_statement(statement)?.rewind().await;
+    caller.data_mut().databases().remove_statement(statement)?.rewind().await;
     Ok(())
 }
 
@@ -143,24 +145,24 @@ async fn sqlite3_finalize(caller: &mut Caller<'_, Guest>, statement: u64) -> Res
 /// # Returns
 /// 100: there is one; 101: there is none; else SQLite's code of what went wrong.
 async fn sqlite3_step(caller: &mut Caller<'_, Guest>, statement: u64) -> Result<u32> {
-    number(caller.data().databases.statement(statement)?.advance().await)
+    number(caller.data_mut().databases().statement(statement)?.advance().await)
 }
 
 fn column_count(caller: &mut Caller<'_, Guest>, statement: u64) -> Result<u32> {
-    Ok(caller.data().databases.statement(statement)?.column_count())
+    Ok(caller.data_mut().databases().statement(statement)?.column_count())
 }
 
 /// # Returns
 /// Where the last error is, if there was one: code and text.
 async fn last_error(caller: &mut Caller<'_, Guest>, connection: u64, len_out: u32) -> Result<u32> {
-    let error = caller.data().databases.connection(connection)?.last_error();
+    let error = caller.data_mut().databases().connection(connection)?.last_error();
     give(caller, len_out, |sink| put_error(sink, error.as_ref())).await
 }
 
 /// # Returns
 /// Where the value of a column is.
 async fn read_column(caller: &mut Caller<'_, Guest>, statement: u64, column: u32, len_out: u32) -> Result<u32> {
-    let statement = caller.data().databases.statement(statement)?;
+    let statement = caller.data_mut().databases().statement(statement)?;
     if column >= statement.column_count() {
         bail!("the statement has no column {column}");
     }
@@ -170,7 +172,7 @@ async fn read_column(caller: &mut Caller<'_, Guest>, statement: u64, column: u32
 /// # Returns
 /// Where the values of all columns are.
 async fn read_row(caller: &mut Caller<'_, Guest>, statement: u64, len_out: u32) -> Result<u32> {
-    let statement = caller.data().databases.statement(statement)?;
+    let statement = caller.data_mut().databases().statement(statement)?;
     let row = |sink: &mut dyn Sink| {
         let count = statement.column_count();
         put_len(sink, usize::try_from(count)?)?;
@@ -187,7 +189,7 @@ fn write_column(statement: &Statement, column: u32, sink: &mut dyn Sink) -> Resu
 /// # Returns
 /// Where the name of a column is, without its length before it.
 async fn column_name(caller: &mut Caller<'_, Guest>, statement: u64, column: u32, len_out: u32) -> Result<u32> {
-    let name = name(&*caller.data().databases.statement(statement)?, column)?;
+    let name = name(&*caller.data_mut().databases().statement(statement)?, column)?;
     give(caller, len_out, |sink| sink.put(name.as_bytes())).await
 }
 
@@ -201,7 +203,7 @@ fn name(statement: &Statement, column: u32) -> Result<String> {
 /// # Returns
 /// Where the names of all columns are.
 async fn column_names(caller: &mut Caller<'_, Guest>, statement: u64, len_out: u32) -> Result<u32> {
-    let statement = caller.data().databases.statement(statement)?;
+    let statement = caller.data_mut().databases().statement(statement)?;
     let names = |sink: &mut dyn Sink| {
         let count = statement.column_count();
         put_len(sink, usize::try_from(count)?)?;

@@ -23,8 +23,8 @@ const MAX_PIECES: u32 = 1024;
 /// 0: stream and list with the peer's address are written; 1: an error is at `id_out`, as when the app shuts down.
 pub(super) async fn accept<L: Acceptor>(caller: &mut Caller<'_, Guest>, id: u64, id_out: u32, peer_out: u32) -> Result<u32> {
     let listener = socket::<L>(caller, id)?;
-    let guest = caller.data();
-    let place = match guest.sockets.place::<L::Connection>() {
+    let guest = caller.data_mut();
+    let place = match guest.sockets().place::<L::Connection>() {
         Ok(place) => place,
         // The connection waits in the system's queue until there is room.
         Err(full) => return refuse_accept(caller, id_out, peer_out, &full),
@@ -34,11 +34,11 @@ pub(super) async fn accept<L: Acceptor>(caller: &mut Caller<'_, Guest>, id: u64,
         Ok(accepted) => accepted,
         Err(error) => return refuse_accept(caller, id_out, peer_out, &error),
     };
-    match caller.data_mut().sockets.add_addresses([peer].into()) {
+    match caller.data_mut().sockets().add_addresses([peer].into()) {
         Ok(list) => put_id(caller, peer_out, list)?,
         Err(full) => return refuse_accept(caller, id_out, peer_out, &full),
     }
-    let id = caller.data_mut().sockets.add(Arc::new(stream), place)?;
+    let id = caller.data_mut().sockets().add(Arc::new(stream), place)?;
     give_id(caller, id_out, id)
 }
 

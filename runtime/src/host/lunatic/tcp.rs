@@ -59,7 +59,7 @@ async fn tcp_bind(
     id_out: u32,
 ) -> Result<u32> {
     let address = read_address(caller, kind, address, port, flow, scope)?;
-    let guest = caller.data();
+    let guest = caller.data_mut();
     let place = match place_to_listen::<Listener>(guest, address) {
         Ok(place) => place,
         Err(refused) => return give_error(caller, id_out, &refused),
@@ -84,11 +84,11 @@ async fn tcp_connect(
     id_out: u32,
 ) -> Result<u32> {
     let address = read_address(caller, kind, address, port, flow, scope)?;
-    let guest = caller.data();
+    let guest = caller.data_mut();
     if let Err(denied) = may_connect(guest, address) {
         return give_error(caller, id_out, &denied);
     }
-    let place = match guest.sockets.place::<Stream>() {
+    let place = match guest.sockets().place::<Stream>() {
         Ok(place) => place,
         Err(full) => return give_error(caller, id_out, &full),
     };

@@ -71,7 +71,7 @@ async fn tls_bind(
         Ok(config) => config,
         Err(error) => return give_error(caller, id_out, &error),
     };
-    let guest = caller.data();
+    let guest = caller.data_mut();
     let place = match place_to_listen::<TlsListener>(guest, address) {
         Ok(place) => place,
         Err(refused) => return give_error(caller, id_out, &refused),
@@ -104,7 +104,7 @@ async fn tls_connect(
         Ok(authorities) => authorities,
         Err(error) => return give_error(caller, id_out, &error),
     };
-    let place = match caller.data().sockets.place::<TlsStream>() {
+    let place = match caller.data_mut().sockets().place::<TlsStream>() {
         Ok(place) => place,
         Err(full) => return give_error(caller, id_out, &full),
     };
@@ -128,7 +128,7 @@ async fn connect(
     let open = caller.data().node.open_streams.clone();
     let mut failed = "the name has no address".to_owned();
     for address in lookup(caller, &join(host, port)).await? {
-        may_connect(caller.data(), address).map_err(|denied| text(&denied))?;
+        may_connect(caller.data_mut(), address).map_err(|denied| text(&denied))?;
         match Stream::connect(address, &open).await {
             Ok(tcp) => return TlsStream::connect(tcp, config, name).await.map_err(|error| text(&error)),
             Err(error) => failed = text(&error),

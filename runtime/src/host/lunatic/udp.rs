@@ -60,7 +60,7 @@ async fn udp_bind(
     id_out: u32,
 ) -> Result<u32> {
     let address = read_address(caller, kind, address, port, flow, scope)?;
-    let place = match place_to_listen::<UdpSocket>(caller.data(), address) {
+    let place = match place_to_listen::<UdpSocket>(caller.data_mut(), address) {
         Ok(place) => place,
         Err(refused) => return give_error(caller, id_out, &refused),
     };
@@ -99,7 +99,7 @@ async fn udp_connect(
 ) -> Result<u32> {
     let socket = socket::<UdpSocket>(caller, id)?;
     let address = read_address(caller, kind, address, port, flow, scope)?;
-    if let Err(denied) = may_connect(caller.data(), address) {
+    if let Err(denied) = may_connect(caller.data_mut(), address) {
         return give_error(caller, out, &denied);
     }
     match socket.connect(address).await {
@@ -136,7 +136,7 @@ async fn udp_send_to(
 ) -> Result<u32> {
     let socket = socket::<UdpSocket>(caller, id)?;
     let address = read_address(caller, kind, address, port, flow, scope)?;
-    if let Err(denied) = may_connect(caller.data(), address)
+    if let Err(denied) = may_connect(caller.data_mut(), address)
         && !socket.heard_from(address)
     {
         return give_error(caller, out, &denied);

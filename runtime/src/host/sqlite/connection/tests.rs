@@ -3,14 +3,14 @@ use std::fs;
 use super::*;
 use crate::actor::{ActorLimits, Prepare, Quota, System};
 use crate::class::Class;
-use crate::engine::{Engine, PoolSize};
+use crate::engine::{Capacity, Engine};
 use crate::folder::MountedFolder;
 
 /// A class with a folder of the host as `/data`, and an actor with that much memory.
 pub(crate) fn context(memory: u64, folder: &std::path::Path, read_only: bool) -> Context {
     let limits = ActorLimits { memory, mailbox: 1 << 10 };
     let prepare = Prepare { class: "test".into(), limits, quota: Quota::new(0, None), counts_in: None };
-    let engine = Engine::new(PoolSize { actors: 1 }).unwrap();
+    let engine = Engine::new(Capacity { actors: 1 }).unwrap();
     let program = engine.compile("test.wasm", &wat::parse_str(r#"(module (func (export "_start")))"#).unwrap()).unwrap();
     let spec = perigee_spec::ActorClass::new("test".parse().unwrap());
     let folder = MountedFolder::new("/data", folder, read_only);

@@ -1,0 +1,63 @@
+//! Room for many more actors than a pool can have: a second engine, whose memories and stacks are slots of a few large
+//! mappings.
+//!
+//! Its code checks bounds, and its spawns cost more: so it takes those actors only that the pool has no place for.
+
+mod arena;
+mod memory;
+mod stack;
+
+use std::sync::Arc;
+
+use wasmtime::Linker;
+
+use self::arena::Arena;
+use self::memory::{Creator, Memories};
+use self::stack::Stacks;
+use super::config::{self, Allocation, STACK_BYTES};
+use crate::guest::Guest;
+
+/// Guard at the lower end of a stack's slot: a page.
+pub(super) const GUARD_BYTES: usize = 4096;
+
+/// The second engine.
+pub(super) struct Dense {
+    pub(super) engine: wasmtime::Engine,
+    pub(super) linker: Linker<Guest>,
+    #[cfg(test)]
+    memories: Arc<Memories>,
+    #[cfg(test)]
+    stacks: Arc<Arena>,
+}
+
+/// What the configuration of such an engine takes.
+#[derive(Clone)]
+pub(super) struct Slots {
+    pub(super) memories: Arc<dyn wasmtime::MemoryCreator>,
+    pub(super) stacks: Arc<dyn wasmtime::StackCreator>,
+}
+
+impl Dense {
+    /// An engine for so many actors, with so many stacks.
+    pub(super) fn new(actors: u32, stacks: u32) -> wasmtime::Result<Self> {
+        let memories = Arc::new(Memories::new(actors));
+        let stacks = Arena::reserve(STACK_BYTES, stacks)?;
+        let slots = Slots { memories: Arc::new(Creator(Arc::clone(&memories))), stacks: Arc::new(Stacks(Arc::clone(&stacks))) };
+        let engine = wasmtime::Engine::new(&config::config(Allocation::Slots(slots)))?;
+        let linker = crate::host::linker(&engine)?;
+        Ok(Self {
+            engine,
+            linker,
+            #[cfg(test)]
+            memories,
+            #[cfg(test)]
+            stacks,
+        })
+    }
+
+    /// Memories and stacks in use.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> (usize, usize) {
+        (self.memories.used(), self.stacks.used())
+    }
+}
