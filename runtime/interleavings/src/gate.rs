@@ -18,6 +18,7 @@ fn child(system: &Arc<System>, own: &Arc<Actor>, link: Option<i64>) -> (Arc<Acto
     (actor, exit, has_run)
 }
 
+/// Guards `HeldBack::is_held`: it fails when nobody is held.
 #[test]
 fn what_a_spawner_does_at_once_comes_before_the_first_instruction() {
     explore(|| {
@@ -37,6 +38,7 @@ fn what_a_spawner_does_at_once_comes_before_the_first_instruction() {
     });
 }
 
+/// Guards the lock of `HeldBack::is_held`, under which it asks and lies down to be woken, and that a pause opens the gate whole.
 #[test]
 fn a_child_starts_when_its_spawner_waits() {
     explore(|| {
@@ -56,6 +58,7 @@ fn a_child_starts_when_its_spawner_waits() {
     });
 }
 
+/// Guards the count of slices in `Actor::pass_gate`: one that is not counted, or counted as the last, holds the child for ever.
 #[test]
 fn a_child_starts_when_its_spawner_has_had_a_whole_slice() {
     explore(|| {
@@ -75,6 +78,32 @@ fn a_child_starts_when_its_spawner_has_had_a_whole_slice() {
     });
 }
 
+/// Guards the gate in `Actor::finish`: of a spawner that ends without having suspended, nothing else opens it.
+#[test]
+fn a_child_is_let_go_when_its_spawner_ends_at_once() {
+    explore(|| {
+        let system = Arc::<System>::default();
+        let (tell, told) = oneshot::channel();
+        let (spawner, exit) = spawn(&system, {
+            let system = Arc::clone(&system);
+            |own| async move {
+                let (_, alone, _) = child(&system, &own, None);
+                let (_, linked, _) = child(&system, &own, Some(1));
+                drop(tell.send((alone, linked)));
+                ExitReason::Exited(1)
+            }
+        });
+        assert_eq!(reason(exit), ExitReason::Exited(1));
+        let (alone, linked) = block_on(told).unwrap();
+        assert_eq!(reason(alone), ExitReason::Normal);
+        let by_link = ExitReason::LinkDied { id: spawner.id(), cause: Some(Arc::new(ExitReason::Exited(1))), last_words: None };
+        let linked = reason(linked);
+        assert!(linked == by_link || linked == ExitReason::Normal, "{linked:?}");
+        assert!(system.is_empty());
+    });
+}
+
+/// Guards the waker in `Task::poll`, which is in place before the question whether the end was decided.
 #[test]
 fn a_child_is_let_go_and_hears_of_it_when_its_spawner_is_killed() {
     explore(|| {

@@ -4,6 +4,7 @@ use shuttle::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 
+/// Guards `Quota::charge` (a load, then an addition, is not enough), and that a refused charge and an end give all back.
 #[test]
 fn a_quota_is_never_exceeded_and_all_of_it_is_given_back() {
     const MAX: u32 = 2;
@@ -32,6 +33,7 @@ fn a_quota_is_never_exceeded_and_all_of_it_is_given_back() {
     });
 }
 
+/// Guards `Actor::finish`, which gives the place back before `System::bury` tells of the end.
 #[test]
 fn who_hears_of_an_end_finds_the_place_in_the_quota_free() {
     explore(|| {
@@ -57,9 +59,12 @@ fn who_hears_of_an_end_finds_the_place_in_the_quota_free() {
     });
 }
 
+/// Guards the single steps of `Account::charge` and `Account::release`.
 #[test]
 fn an_account_is_never_overdrawn() {
     const LIMIT: u64 = 10;
+    /// Two have room, three have not: so two can be giving back at once.
+    const PART: u64 = 4;
     explore(|| {
         let system = Arc::<System>::default();
         let actor = prepare(&system, ActorLimits { memory: LIMIT, ..LIMITS });
@@ -68,10 +73,10 @@ fn an_account_is_never_overdrawn() {
             let (actor, held) = (Arc::clone(&actor), Arc::clone(&held));
             start(move || {
                 for _ in 0..2 {
-                    if actor.charge_memory(6).is_ok() {
-                        assert!(held.fetch_add(6, Ordering::SeqCst) + 6 <= LIMIT);
-                        held.fetch_sub(6, Ordering::SeqCst);
-                        actor.release_memory(6);
+                    if actor.charge_memory(PART).is_ok() {
+                        assert!(held.fetch_add(PART, Ordering::SeqCst) + PART <= LIMIT);
+                        held.fetch_sub(PART, Ordering::SeqCst);
+                        actor.release_memory(PART);
                     }
                 }
             })

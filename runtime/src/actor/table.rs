@@ -6,7 +6,11 @@ use super::sync::{Mutex, MutexGuard};
 use super::{Actor, ActorId, NumberMap};
 
 /// Enough that two cores spawning at full speed seldom meet in one.
+#[cfg(not(interleavings))]
 const SHARDS: usize = 64;
+/// Each is a step in which others can come, and those in which nothing can go wrong hide the others.
+#[cfg(interleavings)]
+const SHARDS: usize = 1;
 
 type Shard = Mutex<NumberMap<ActorId, Arc<Actor>>>;
 
