@@ -272,7 +272,7 @@ impl Container {
             context: format!("process {} of the deleted container", self.init.pid()),
             source: std::io::ErrorKind::TimedOut.into(),
         })?;
-        self.init.io.shutdown().await;
+        self.init.release_streams().await;
         self.bundle.unmount()?;
         self.bundle.clean();
         *changes = Presence::Removed;

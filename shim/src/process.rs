@@ -6,6 +6,7 @@
 use std::{
     os::fd::OwnedFd,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use containerd_shim::asynchronous::io::{IoTasks, Pty, Stdio};
@@ -20,6 +21,10 @@ use crate::{
     session::Wishes,
     state::{Refused, State},
 };
+
+/// How long what a terminal said last may wait for its reader when the process is deleted: of the 5 s that containerd
+/// gives a removal, the rest is for the container itself.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// A process and its streams.
 pub(crate) struct Process {
@@ -133,6 +138,14 @@ impl Process {
             Ok(()) => Ok(()),
             Err(rustix::io::Errno::SRCH) => Err(ShimError::Finished),
             Err(error) => Err(ShimError::io(format!("signal {number} to {}", live.pid))(error.into())),
+        }
+    }
+
+    /// Lets go of its streams, for its removal. What a reader does not take in time is lost.
+    pub(crate) async fn release_streams(&self) {
+        // The library alone would wait for 10 s.
+        if tokio::time::timeout(DRAIN, self.io.shutdown()).await.is_err() {
+            self.io.abort().await;
         }
     }
 

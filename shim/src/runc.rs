@@ -1,14 +1,14 @@
 //! Calls of the OCI runtime (`runc`): one process per call, waited for by the reaper.
 //!
-//! What it has to say about a failure is read from its log file, because its stderr is the container's.
+//! What it has to say about a failure is read from its log, because its stderr is the container's.
 
 use std::{
     ffi::OsString,
-    io,
-    os::fd::OwnedFd,
+    fs::File,
+    io::{self, Read, Seek},
+    os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -192,8 +192,8 @@ impl Runc {
     }
 
     async fn call(&self, operation: &'static str, args: &[OsString], streams: Streams) -> Result<(), RuncError> {
-        let log = LogFile::new(&self.bundle, operation);
-        let mut command = self.command(&log.path);
+        let log = Log::new().map_err(|source| RuncError::Output { operation, source })?;
+        let mut command = self.command(&log);
         command.arg(operation).args(args).stdin(Streams::stdio(streams.stdin));
         command.stdout(Streams::stdio(streams.stdout)).stderr(Streams::stdio(streams.stderr));
         let held = streams.listener.map(|listener| sys::hand_on(&mut command, listener, WORKER_FD)).transpose();
@@ -218,11 +218,11 @@ impl Runc {
         }
     }
 
-    fn command(&self, log: &Path) -> Command {
+    fn command(&self, log: &Log) -> Command {
         let mut command = Command::new(&self.binary);
         // With containerd's NOTIFY_SOCKET, runc would wait for the container to call systemd.
         command.env_remove("NOTIFY_SOCKET").current_dir(&self.bundle);
-        command.arg("--root").arg(&self.root).arg("--log").arg(log).args(["--log-format", "json"]);
+        command.arg("--root").arg(&self.root).arg("--log").arg(log.path()).args(["--log-format", "json"]);
         if self.options.systemd_cgroup {
             command.arg("--systemd-cgroup");
         }
@@ -236,10 +236,8 @@ fn read_pid(operation: &'static str, file: &Path) -> Result<i32, RuncError> {
     pid.ok_or_else(|| RuncError::NoPid { operation, file: file.to_owned() })
 }
 
-/// The log of one call, removed after it.
-struct LogFile {
-    path: PathBuf,
-}
+/// The log of one call. In memory: on a full disk, its message is what is wanted most, and a container has to be removed.
+struct Log(File);
 
 #[derive(Deserialize)]
 struct LogLine {
@@ -247,25 +245,22 @@ struct LogLine {
     msg: String,
 }
 
-impl LogFile {
-    fn new(bundle: &Path, operation: &str) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { path: bundle.join(format!("runc-{operation}-{number}.json")) }
+impl Log {
+    fn new() -> io::Result<Self> {
+        Ok(Self(rustix::fs::memfd_create("runc-log", rustix::fs::MemfdFlags::CLOEXEC)?.into()))
+    }
+
+    /// Its name for another process.
+    fn path(&self) -> PathBuf {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
     }
 
     fn last_error(&self) -> Option<String> {
-        use std::io::Read;
         let mut text = String::new();
-        std::fs::File::open(&self.path).ok()?.take(OUTPUT_CAP).read_to_string(&mut text).ok()?;
+        let mut log = &self.0;
+        log.rewind().ok()?;
+        log.take(OUTPUT_CAP).read_to_string(&mut text).ok()?;
         last_error(&text)
-    }
-}
-
-impl Drop for LogFile {
-    fn drop(&mut self) {
-        // Absent when there was nothing to log.
-        std::fs::remove_file(&self.path).unwrap_or_default();
     }
 }
 

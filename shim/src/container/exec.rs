@@ -158,7 +158,7 @@ impl Container {
     pub(crate) async fn delete_exec(&self, id: &str) -> Result<(u32, Exit), ShimError> {
         let exec = self.exec(id)?;
         exec.process.state().delete()?;
-        exec.process.io.shutdown().await;
+        exec.process.release_streams().await;
         self.execs().known.remove(id);
         for file in [&exec.spec, &exec.pid_file] {
             // Missing when it never ran, or was a session.

@@ -5,10 +5,12 @@
 mod calls;
 mod code;
 mod exec;
+mod full_disk;
 mod launcher;
 mod memory;
 mod native;
 mod node;
 mod parity;
 mod start_and_delete;
+mod streams;
 mod wasm;

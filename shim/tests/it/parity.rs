@@ -23,6 +23,10 @@ const APP: &str = include_str!("bundles/actor-app.json");
 const READ_ONLY: &str = include_str!("bundles/read-only-root.json");
 const SECCOMP: &str = include_str!("bundles/default-seccomp.json");
 const ROOT: &str = include_str!("bundles/root-user.json");
+/// Of pods with `hostNetwork`; with `shareProcessNamespace`; with the host's network, processes and IPC.
+const HOST_NETWORK: &str = include_str!("bundles/host-network.json");
+const SHARED_PID: &str = include_str!("bundles/shared-pid.json");
+const HOST_NAMESPACES: &str = include_str!("bundles/host-namespaces.json");
 const WASM: &[u8] = b"\0asm\x01\0\0\0";
 
 /// Everything that /proc and the cgroups say of a process, by name.
@@ -46,6 +50,17 @@ fn here(recorded: &str, node: &Node, sandbox: u32, id: &str) -> Value {
     config["linux"]["cgroupsPath"] = format!("/perigee-it/{}/{id}", node.path().file_name().unwrap().display()).into();
     config["process"]["env"].as_array_mut().unwrap().push("STAY=1".into());
     config
+}
+
+/// The sandbox that was recorded had these namespaces of the host: the one here has its own.
+fn as_hosts(config: &mut Value, kinds: &[&str]) {
+    for namespace in config["linux"]["namespaces"].as_array_mut().unwrap() {
+        let kind = namespace["type"].as_str().unwrap();
+        if kinds.contains(&kind) {
+            let file = if kind == "network" { "net" } else { kind };
+            namespace["path"] = format!("/proc/{}/ns/{file}", std::process::id()).into();
+        }
+    }
 }
 
 /// A folder or a file on the node that is mounted at `destination`; the same for every container.
@@ -177,12 +192,15 @@ fn report_has(report: &Report, name: &str) -> bool {
 type Change = fn(&mut Value);
 
 /// Recorded bundles, and what the kubelet and containerd make of further fields of a pod.
-const CASES: [(&str, &str, Change); 16] = [
+const CASES: [(&str, &str, Change); 19] = [
     ("plain-pod", PLAIN, |_| {}),
     ("actor-app", APP, |_| {}),
     ("read-only-root", READ_ONLY, |_| {}),
     ("default-seccomp", SECCOMP, |_| {}),
     ("root-user-recorded", ROOT, |_| {}),
+    ("shared-pid-recorded", SHARED_PID, |_| {}),
+    ("host-network-recorded", HOST_NETWORK, |config| as_hosts(config, &["network"])),
+    ("host-namespaces-recorded", HOST_NAMESPACES, |config| as_hosts(config, &["pid", "ipc", "network"])),
     ("volumes", VOLUMES, |_| {}),
     ("root-user", VOLUMES, |config| {
         config["process"]["user"] = json!({ "uid": 0, "gid": 0 });
