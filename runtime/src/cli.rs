@@ -5,6 +5,7 @@ mod code;
 mod compile;
 mod control;
 mod load;
+mod memory;
 mod module;
 mod run;
 mod session;

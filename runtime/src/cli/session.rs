@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::code::Code;
 use super::control::{self, Bound, Place};
+use super::memory;
 
 /// `wasmtime-wasi` wraps each of its functions in a span of level `INFO`: half a microsecond for every call of a guest.
 const QUIET: &str = "wasmtime_wasi=warn";
@@ -106,6 +107,7 @@ impl Session {
             () = stop.recv() => return Ok(AppExit { code: 143, message: Some("stopped before it started".to_owned()) }),
         };
         let app = App::new(app, Arc::clone(&node))?;
+        tokio::spawn(memory::give_back_when_started());
         let _control = control.open(node);
         let stop = async move {
             stop.recv().await;

@@ -5,9 +5,9 @@ use perigee_spec::AppSpec;
 use super::config::{self, Allocation, Reset, stacks};
 use super::dense::Dense;
 
-/// Actors of a pool. A live one takes 6 memory mappings, of which Linux gives a process 65,530 (`vm.max_map_count`): beyond
-/// about 10,000 actors it refuses more. Each slot also takes 4 GiB of the 128 TiB of address space.
-const MAX_IN_POOL: u32 = 9_000;
+/// Actors of a pool. Each stack of it takes a system call and two memory mappings when the process starts, and a live actor
+/// four more, of which Linux gives a process 65,530 (`vm.max_map_count`); each slot takes 4 GiB of address space.
+const MAX_IN_POOL: u32 = 1_000;
 /// Actors of an engine. Address space would do for more, but nobody has tried.
 const MAX_ACTORS: u32 = 1_050_000;
 /// Apps that spawn nothing still get some: restarts overlap for a moment.

@@ -1,9 +1,10 @@
 //! A compiled module, ready to be instantiated many times.
 
 use std::sync::Arc;
+use std::thread;
 
 use perigee_cache::Entry;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, oneshot};
 use wasmtime::{InstancePre, Linker, Module, ModuleExport};
 
 use super::dense::Dense;
@@ -141,8 +142,14 @@ impl Program {
         let Some(ForDense { module, linked }) = &self.0.dense else { return Ok(None) };
         let compile = async || {
             let (engine, linker, module) = (dense.engine.clone(), dense.linker.clone(), Arc::clone(module));
-            let compiled = move || Linked::new(&linker, &Module::from_binary(&engine, &module)?);
-            tokio::task::spawn_blocking(compiled).await?
+            let (told, compiled) = oneshot::channel();
+            // A thread of its own: guests may hold all those that tokio has for blocking work, until this actor is there.
+            thread::Builder::new().name("perigee-compile".into()).spawn(move || {
+                let linked = Module::from_binary(&engine, &module).and_then(|module| Linked::new(&linker, &module));
+                // Whoever wanted it may have been killed.
+                drop(told.send(linked));
+            })?;
+            compiled.await?
         };
         linked.get_or_try_init(compile).await.map(Some)
     }
