@@ -2,7 +2,7 @@
 BIN := $(or $(CARGO_TARGET_DIR),target)/$(shell rustc --print host-tuple)/release
 CARGO := cargo --locked
 
-.PHONY: help build guests run demo demo-down setup test test-unit test-conformance test-cluster lint fmt bench soak gen check-gen clean
+.PHONY: help build guests run demo demo-down setup test test-unit test-conformance test-cluster lint fmt bench bench-check instructions soak gen check-gen clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -51,8 +51,18 @@ lint: build ## formatting, clippy, cargo xtask check, generated files
 fmt: ## format the code
 	cargo fmt --all
 
-bench: build guests ## the actor benchmarks, as a table
-	$(BIN)/xtask bench --perigee $(BIN)/perigee
+# A wasmtime to compare with, where you have one: make bench WASMTIME=PATH. Erlang is one where it is installed.
+BENCH := $(BIN)/xtask bench --perigee $(BIN)/perigee $(if $(WASMTIME),--wasmtime $(WASMTIME))
+
+bench: build guests ## measure actors, and write docs/bench/ (half an hour, on a machine that does nothing else)
+	$(BENCH) --out docs/bench
+
+bench-check: build guests ## fail when a ratio is worse than in docs/bench/results.json
+	$(BENCH) --against docs/bench/results.json
+
+instructions: build guests ## fail when a spawn or a message takes more instructions than is known (installs valgrind)
+	tests/bench/install-packages.sh
+	$(BIN)/xtask instructions
 
 soak: ## the actor core under random load for 10 minutes
 	cargo xtask soak --minutes 10

@@ -71,7 +71,12 @@ place() {
 }
 
 for package in "${rust_packages[@]}"; do build_rust "$package"; done
-for name in $(c_names); do build_c "$here/c/${name#c_}.c" "$name" -Wl,-z,stack-size=65536 -Wl,--stack-first; done
+for name in $(c_names); do
+  flags=(-Wl,-z,stack-size=65536 -Wl,--stack-first)
+  # Without a C library, and all of it in one page.
+  [ "$name" != c_tiny ] || flags=(-nostdlib -Wl,--no-entry -Wl,-z,stack-size=8192)
+  build_c "$here/c/${name#c_}.c" "$name" "${flags[@]}"
+done
 for source in "$here"/bad/*.c; do
   flags=(-nostdlib '-Wl,--no-entry')
   [ "$source" != "$here/bad/huge_memory.c" ] || flags+=('-Wl,--initial-memory=268435456')

@@ -1,31 +1,41 @@
-//! The actor benchmarks: guest programs that `perigee run` runs several times, and the figures that they print.
+//! `cargo xtask bench`: the figures that say how fast and how dense actors are, their targets beside them, and how peers do
+//! in the same run.
 //!
-//! A figure is the median of the runs, with the lowest and the highest beside it. What else the machine did at the time
-//! is in them, so its load is printed too.
+//! A figure is the median of the runs, with the lowest and the highest. Runs of a benchmark and of its peer take turns, so
+//! that whatever else the machine does meets both: only ratios mean something on a machine that has other work.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 
+mod catalogue;
+mod chart;
+mod check;
+mod erlang;
 mod figures;
+mod guest;
 mod machine;
+mod processes;
 mod report;
+mod target;
+mod wasmtime;
 
+use catalogue::{BENCHMARKS, Benchmark, Peer, Run};
 use figures::{Printed, Series};
 use machine::Machine;
+use report::{Figure, PeerFigure, Report};
 
-/// What the guests may use: the default of `limits.memory`, so that the figures are those of an app that sets nothing.
-const MEMORY: &str = "16Mi";
-/// Actors of `many_actors`: as many as `perigee run` gives a module.
-const MANY: &str = "8000";
-/// How long they then stay alive, in milliseconds, for their memory to be read.
-const HOLD: &str = "300";
-/// Name under which this tool adds the highest resident memory of `perigee`, in bytes.
-const PEAK: &str = "peak_rss";
+/// File of the figures in the folder of `--out`, and in docs/bench.
+const RESULTS: &str = "results.json";
+/// The same as a picture.
+const CHART: &str = "results.svg";
 
+/// Run the benchmarks: figures, their targets, peers
+///
+/// Runs each benchmark by `perigee run`, and beside it the peer that its target names: Erlang where `erl` is on the PATH,
+/// and the wasmtime of --wasmtime. Prints a table; with --out also writes results.json and results.svg.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The `perigee` to measure
@@ -34,9 +44,21 @@ pub(crate) struct Args {
     /// Folder of the guest programs [default: guests/ in cargo's target folder]
     #[arg(long, value_name = "DIR")]
     guests: Option<PathBuf>,
+    /// A `wasmtime` of the version that perigee has, to compare with
+    #[arg(long, value_name = "PATH")]
+    wasmtime: Option<PathBuf>,
     /// Runs of each program
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
+    /// Only the benchmarks whose name has this in it
+    #[arg(long, value_name = "NAME", default_value = "")]
+    only: String,
+    /// Where results.json and results.svg are written
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Fail when a ratio is worse than in this results.json, by more than the tolerance
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
     /// Form of the output
     #[arg(long, short, value_name = "FORM", default_value = "table")]
     output: Form,
@@ -48,111 +70,134 @@ enum Form {
     Json,
 }
 
-/// One program with its arguments, and what is read from its output.
-struct Benchmark {
-    guest: &'static str,
-    args: &'static [&'static str],
-    figures: &'static [Figure],
+/// What every run needs.
+struct Setup {
+    perigee: PathBuf,
+    guests: PathBuf,
+    erlang: Option<erlang::Erlang>,
+    wasmtime: Option<wasmtime::Wasmtime>,
+    /// Of this run: manifests, compiled Erlang.
+    folder: tempfile::TempDir,
 }
-
-struct Figure {
-    name: &'static str,
-    unit: &'static str,
-    read: fn(&Printed) -> Option<f64>,
-}
-
-const BENCHMARKS: [Benchmark; 5] = [
-    Benchmark {
-        guest: "spawn_reply",
-        args: &["3000"],
-        figures: &[
-            Figure { name: "spawn + reply + end, p50", unit: "us", read: |p| p.get("p50_us") },
-            Figure { name: "spawn + reply + end, p99", unit: "us", read: |p| p.get("p99_us") },
-            Figure { name: "spawn + reply + end", unit: "1/s", read: |p| p.get("per_second") },
-        ],
-    },
-    Benchmark {
-        guest: "ping_pong",
-        args: &["200000"],
-        figures: &[Figure { name: "ping-pong round trip, mean", unit: "us", read: |p| Some(1e6 / p.get("per_second")?) }],
-    },
-    Benchmark {
-        guest: "one_way",
-        args: &["1000000"],
-        figures: &[Figure { name: "one-way messages", unit: "1/s", read: |p| p.get("per_second") }],
-    },
-    Benchmark {
-        guest: "many_actors",
-        args: &[MANY, HOLD],
-        figures: &[
-            Figure { name: "live actors", unit: "", read: |p| p.get("alive") },
-            Figure { name: "spawning live actors", unit: "1/s", read: |p| p.get("per_second") },
-            Figure { name: "memory per live actor", unit: "KiB", read: |p| Some(p.get(PEAK)? / p.get("alive")? / 1024.0) },
-        ],
-    },
-    Benchmark {
-        guest: "sleeper_vs_spinners",
-        args: &["8", "300"],
-        figures: &[
-            Figure { name: "sleep 1 ms beside 8 spinners, p50", unit: "us", read: |p| p.get("p50_us") },
-            Figure { name: "sleep 1 ms beside 8 spinners, p99", unit: "us", read: |p| p.get("p99_us") },
-        ],
-    },
-];
 
 /// Runs them all.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    // Read first: after half an hour of measuring it is late to hear that there is no such file.
+    let known = args.against.as_deref().map(Report::read).transpose()?;
+    let chosen: Vec<_> = BENCHMARKS.iter().filter(|benchmark| benchmark.name.contains(&args.only)).collect();
+    ensure!(!chosen.is_empty(), "no benchmark has {:?} in its name; there are: {}", args.only, catalogue::names());
+    let setup = setup(args)?;
+    let machine = Machine::look(&args.perigee, setup.erlang.as_ref(), setup.wasmtime.as_ref())?;
+    let figures = chosen.iter().flat_map(|benchmark| measure(benchmark, &setup, args.runs)).collect();
+    let report = Report { machine, runs: args.runs, figures };
+    let text = match args.output {
+        Form::Table => report.table(),
+        Form::Json => report.json()?,
+    };
+    writeln!(io::stdout().lock(), "{text}")?;
+    if let Some(folder) = &args.out {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        fs::write(folder.join(RESULTS), report.json()? + "\n")?;
+        fs::write(folder.join(CHART), chart::render(&report))?;
+    }
+    match known {
+        Some(known) => check::compare(&known, &report, &args.only),
+        None => Ok(()),
+    }
+}
+
+fn setup(args: &Args) -> anyhow::Result<Setup> {
     let guests = match &args.guests {
         Some(guests) => guests.clone(),
         None => std::env::var_os("CARGO_TARGET_DIR").map_or(crate::repository()?.join("target"), PathBuf::from).join("guests"),
     };
-    let machine = Machine::look(&args.perigee)?;
-    let mut series = Vec::new();
-    for benchmark in &BENCHMARKS {
-        series.extend(measure(benchmark, args, &guests)?);
-    }
-    match args.output {
-        Form::Table => report::table(&machine, args.runs, &series),
-        Form::Json => report::json(&machine, args.runs, &series),
-    }
+    let absolute = |path: &Path| path.canonicalize().with_context(|| format!("{} is not there", path.display()));
+    let folder = tempfile::tempdir()?;
+    Ok(Setup {
+        perigee: absolute(&args.perigee)?,
+        guests: absolute(&guests).context("run `make guests`")?,
+        erlang: erlang::Erlang::find(folder.path())?,
+        wasmtime: args.wasmtime.as_deref().map(|path| wasmtime::Wasmtime::at(&absolute(path)?, folder.path())).transpose()?,
+        folder,
+    })
 }
 
-fn measure(benchmark: &Benchmark, args: &Args, guests: &Path) -> anyhow::Result<Vec<Series>> {
-    let module = guests.join(format!("{}.wasm", benchmark.guest));
-    ensure!(module.is_file(), "{} is not there: run `make guests`", module.display());
-    let mut series: Vec<_> = benchmark.figures.iter().map(|figure| Series::new(figure.name, figure.unit)).collect();
-    for _ in 0..args.runs {
-        let printed = run_once(&args.perigee, &module, benchmark.args)?;
-        for (figure, series) in benchmark.figures.iter().zip(&mut series) {
-            let value = (figure.read)(&printed);
-            series.add(value.with_context(|| format!("{} prints nothing for {:?}", module.display(), figure.name))?);
+/// The figures of one benchmark. What fails is a figure too: one that says why, and the others are still measured.
+fn measure(benchmark: &Benchmark, setup: &Setup, runs: u32) -> Vec<Figure> {
+    let (mut ours, mut theirs): (Vec<Printed>, Vec<Printed>) = (Vec::new(), Vec::new());
+    let mut failure = None;
+    let mut peer = benchmark.peer.and_then(|peer| peer.name(setup));
+    for number in 1..=runs {
+        progress(&format!("{} {number}/{runs}", benchmark.name));
+        match benchmark.run.once(setup) {
+            Ok(printed) => ours.push(printed),
+            Err(error) => {
+                failure = Some(format!("{error:#}"));
+                break;
+            }
+        }
+        if let (Some(kind), Some(name)) = (benchmark.peer, &peer) {
+            progress(&format!("{} {number}/{runs} ({name})", benchmark.name));
+            match kind.once(setup) {
+                Ok(printed) => theirs.push(printed),
+                Err(error) => {
+                    progress(&format!("{} of {name}: {error:#}", benchmark.name));
+                    peer = None;
+                }
+            }
         }
     }
-    Ok(series)
+    let series = |printed: &[Printed], read: catalogue::Read| -> Option<Series> {
+        printed.iter().map(read).collect::<Option<Vec<_>>>().filter(|values| !values.is_empty()).map(Series)
+    };
+    let figure = |figure: &catalogue::Figure| {
+        let measured = series(&ours, figure.read).map(|series| series.summary());
+        let missing = measured.is_none().then(|| format!("it prints nothing for {:?}", figure.name));
+        let of_peer = |name: &String| Some(PeerFigure { name: name.clone(), measured: series(&theirs, figure.read)?.summary() });
+        Figure {
+            name: figure.name.to_owned(),
+            unit: figure.unit.to_owned(),
+            better: figure.better,
+            target: figure.target,
+            measured: measured.filter(|_| failure.is_none()),
+            peer: peer.as_ref().and_then(of_peer),
+            failure: failure.clone().or(missing),
+        }
+    };
+    benchmark.figures.iter().map(figure).collect()
 }
 
-/// Runs a program to its end. Its highest memory is read while it still lives: with its last line but one.
-fn run_once(perigee: &Path, module: &Path, args: &[&str]) -> anyhow::Result<Printed> {
-    let mut command = Command::new(perigee);
-    command.args(["run", "--memory", MEMORY]).arg(module).args(args).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = command.spawn().with_context(|| format!("{} cannot be started", perigee.display()))?;
-    let output = child.stdout.take().context("the output is a pipe")?;
-    let mut printed = Printed::default();
-    for line in BufReader::new(output).lines() {
-        printed.read(&line?);
-        if let Some(bytes) = peak(child.id()) {
-            printed.set(PEAK, bytes);
+impl Run {
+    fn once(self, setup: &Setup) -> anyhow::Result<Printed> {
+        match self {
+            Self::Guest(guest) => guest.run(setup),
+            Self::Scaling(guest) => guest.run_on_one_core_too(setup),
+            Self::Idle => processes::idle(setup),
+            Self::Start => processes::start(setup),
+            Self::Socket => processes::socket(setup),
         }
     }
-    let status = child.wait()?;
-    if !status.success() {
-        bail!("`perigee run {} {}` failed: {status}", module.display(), args.join(" "));
-    }
-    Ok(printed)
 }
 
-/// The highest resident memory of a process so far, in bytes; none when it has ended.
-fn peak(pid: u32) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    figures::peak_of(&status)
+impl Peer {
+    /// What it calls itself, if it is here.
+    fn name(self, setup: &Setup) -> Option<String> {
+        match self {
+            Self::Erlang(_) => setup.erlang.as_ref().map(|erlang| erlang.name.clone()),
+            Self::Wasmtime(..) => setup.wasmtime.as_ref().map(|wasmtime| wasmtime.name.clone()),
+        }
+    }
+
+    fn once(self, setup: &Setup) -> anyhow::Result<Printed> {
+        match self {
+            Self::Erlang(args) => setup.erlang.as_ref().context("no erl")?.run(args),
+            Self::Wasmtime(guest, args) => setup.wasmtime.as_ref().context("no wasmtime")?.run(&setup.module(guest)?, args),
+        }
+    }
+}
+
+/// For who waits: what runs.
+fn progress(what: &str) {
+    // Nobody reads it when it cannot be written.
+    drop(writeln!(io::stderr(), "bench: {what}"));
 }

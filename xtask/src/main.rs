@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod generate;
 mod image;
+mod instructions;
 mod soak;
 
 #[derive(Parser)]
@@ -26,10 +27,10 @@ enum Command {
     CheckGen(generate::Args),
     /// Fail on orphan sources, guest programs without a test, dead links, and leftovers of somebody's machine
     Check,
-    /// Run the actor benchmarks and print their figures
     Bench(bench::Args),
     /// Run the actor core under random load, and look for what is left behind
     Soak(soak::Args),
+    Instructions(instructions::Args),
     /// Pack files as an OCI image layout
     Image(image::Args),
 }
@@ -41,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         Command::Check => check::run(),
         Command::Bench(args) => bench::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::Instructions(args) => instructions::run(&args),
         Command::Image(args) => image::run(&args),
     }
 }

@@ -31,35 +31,35 @@ impl Printed {
 
 /// The highest resident memory in a `/proc/PID/status`, in bytes.
 pub(super) fn peak_of(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    field(status, "VmHWM:")
+}
+
+/// A field of a file of `/proc` that the kernel gives in KiB, in bytes.
+pub(super) fn field(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024.0)
 }
 
-/// One figure of every run.
-#[derive(Debug, serde::Serialize)]
-pub(super) struct Series {
-    pub(super) name: &'static str,
-    pub(super) unit: &'static str,
-    values: Vec<f64>,
+/// One figure of every run, of one at least.
+pub(super) struct Series(pub(super) Vec<f64>);
+
+/// What is told of several runs.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Summary {
+    pub(super) median: f64,
+    pub(super) lowest: f64,
+    pub(super) highest: f64,
 }
 
 impl Series {
-    pub(super) fn new(name: &'static str, unit: &'static str) -> Self {
-        Self { name, unit, values: Vec::new() }
-    }
-
-    pub(super) fn add(&mut self, value: f64) {
-        self.values.push(value);
-    }
-
-    /// Median (of an even number, the mean of both in the middle), lowest, highest.
-    pub(super) fn summary(&self) -> (f64, f64, f64) {
-        let mut sorted = self.values.clone();
+    /// The median of an even number is the mean of both in the middle.
+    pub(super) fn summary(&self) -> Summary {
+        let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
         let last = sorted.len().saturating_sub(1);
-        (f64::midpoint(at(last / 2), at(last.div_ceil(2))), at(0), at(last))
+        Summary { median: f64::midpoint(at(last / 2), at(last.div_ceil(2))), lowest: at(0), highest: at(last) }
     }
 }
 
@@ -93,12 +93,8 @@ mod tests {
 
     #[test]
     fn the_median_is_in_the_middle() {
-        let mut series = Series::new("x", "us");
-        for value in [5.0, 1.0, 3.0] {
-            series.add(value);
-        }
-        assert_eq!(series.summary(), (3.0, 1.0, 5.0));
-        series.add(4.0);
-        assert_eq!(series.summary(), (3.5, 1.0, 5.0));
+        let summary = |values: &[f64]| Series(values.to_vec()).summary();
+        assert_eq!(summary(&[5.0, 1.0, 3.0]), Summary { median: 3.0, lowest: 1.0, highest: 5.0 });
+        assert_eq!(summary(&[5.0, 1.0, 3.0, 4.0]).median, 3.5);
     }
 }

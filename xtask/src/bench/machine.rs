@@ -6,11 +6,16 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
-#[derive(serde::Serialize)]
+use super::erlang::Erlang;
+use super::wasmtime::Wasmtime;
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Machine {
     pub(super) date: String,
     pub(super) perigee: String,
     pub(super) wasmtime: String,
+    /// Who else was measured.
+    pub(super) peers: Vec<String>,
     pub(super) processor: String,
     pub(super) cores: usize,
     pub(super) kernel: String,
@@ -19,12 +24,16 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn look(perigee: &Path) -> anyhow::Result<Self> {
-        let lock = fs::read_to_string(crate::repository()?.join("Cargo.lock")).context("no Cargo.lock")?;
+    pub(super) fn look(perigee: &Path, erlang: Option<&Erlang>, wasmtime: Option<&Wasmtime>) -> anyhow::Result<Self> {
+        let peer = |name: Option<&String>, otherwise: &str| name.map_or_else(|| otherwise.to_owned(), Clone::clone);
         Ok(Self {
             date: output(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]))?,
             perigee: output(Command::new(perigee).arg("--version"))?,
-            wasmtime: locked_version(&lock, "wasmtime").context("Cargo.lock has no wasmtime")?.to_owned(),
+            wasmtime: wasmtime_version()?,
+            peers: vec![
+                peer(erlang.map(|erlang| &erlang.name), "no erl"),
+                peer(wasmtime.map(|wasmtime| &wasmtime.name), "no wasmtime"),
+            ],
             processor: processor(&fs::read_to_string("/proc/cpuinfo")?).unwrap_or("unknown").to_owned(),
             cores: std::thread::available_parallelism()?.get(),
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
@@ -33,9 +42,15 @@ impl Machine {
     }
 }
 
-fn output(command: &mut Command) -> anyhow::Result<String> {
+/// The version of Wasmtime that perigee has in it.
+pub(super) fn wasmtime_version() -> anyhow::Result<String> {
+    let lock = fs::read_to_string(crate::repository()?.join("Cargo.lock")).context("no Cargo.lock")?;
+    Ok(locked_version(&lock, "wasmtime").context("Cargo.lock has no wasmtime")?.to_owned())
+}
+
+pub(super) fn output(command: &mut Command) -> anyhow::Result<String> {
     let output = command.output().with_context(|| format!("{command:?} cannot be started"))?;
-    ensure!(output.status.success(), "{command:?} failed: {}", output.status);
+    ensure!(output.status.success(), "{command:?} failed: {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

@@ -1,5 +1,5 @@
-//! `one_way [N]`: one actor sends N messages to another, which checks their order. Prints the rate; far more messages
-//! than a mailbox holds, so it shows what a full mailbox does to its sender, too.
+//! `one_way [N] [BYTES]`: one actor sends N messages of that size to another, which checks their order. Prints the rate;
+//! far more messages than a mailbox holds, so it shows what a full mailbox does to its sender, too.
 
 use std::time::Instant;
 
@@ -8,16 +8,23 @@ use lunatic::{Mailbox, Process};
 #[lunatic::main]
 fn main(mailbox: Mailbox<u64>) {
     let count = guests::arg(0, 1_000_000);
-    let sink = Process::spawn((mailbox.this(), count), |(parent, count): (Process<u64>, u64), mailbox: Mailbox<u64>| {
-        for index in 0..count {
-            assert_eq!(mailbox.receive(), index, "out of order");
-        }
-        parent.send(count);
-    });
+    let bytes = guests::arg(1, 64);
+    let sink = Process::spawn((mailbox.this(), count, bytes), sink);
+    let mut message = vec![0; bytes];
     let started = Instant::now();
     for index in 0..count {
-        sink.send(index);
+        guests::stamp(&mut message, index);
+        guests::send_bytes(sink.id(), &message);
     }
     assert_eq!(mailbox.receive(), count);
     guests::print_rate("one_way", count, started);
+}
+
+fn sink((parent, count, bytes): (Process<u64>, u64, usize), _: Mailbox<()>) {
+    let mut message = vec![0; bytes];
+    for index in 0..count {
+        assert_eq!(guests::receive_bytes(&mut message), bytes, "a message was cut");
+        assert_eq!(guests::stamped(&message), index, "out of order");
+    }
+    parent.send(count);
 }
