@@ -64,7 +64,7 @@ instructions: build guests ## fail when a spawn or a message takes more instruct
 	tests/bench/install-packages.sh
 	$(BIN)/xtask instructions
 
-soak: ## the actor core under random load for 10 minutes
+soak: guests ## actors under random load for 10 minutes
 	cargo xtask soak --minutes 10
 
 gen: build ## write the generated files

@@ -4,6 +4,7 @@ mod clock;
 mod config;
 mod dense;
 mod fuel;
+mod guest_modules;
 mod limiter;
 mod pool;
 mod precompiled;
@@ -13,6 +14,7 @@ mod trap;
 
 pub(crate) use clock::Clock;
 pub(crate) use fuel::Fuel;
+use guest_modules::GuestModules;
 pub(crate) use limiter::MemoryAccount;
 pub use pool::Capacity;
 pub use precompiled::Compiler;
@@ -26,6 +28,24 @@ use wasmtime::{Instance, PoolConcurrencyLimitError, Store};
 
 use self::dense::Dense;
 use crate::guest::Guest;
+use crate::host::charge::Charge;
+
+/// What is in use of what a process has room for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct InUse {
+    /// Instances of the pool.
+    pub instances: u64,
+    /// Linear memories of the pool and of arenas.
+    pub memories: usize,
+    /// Tables of the pool.
+    pub tables: usize,
+    /// Stacks of the pool and of arenas.
+    pub stacks: usize,
+    /// Modules that guests compiled.
+    pub modules: usize,
+    /// Connections.
+    pub connections: usize,
+}
 
 /// Compiles modules and holds what all instances share.
 pub struct Engine {
@@ -36,6 +56,7 @@ pub struct Engine {
     clock: Arc<Clock>,
     turns: Turns,
     linker: wasmtime::Linker<Guest>,
+    guest_modules: GuestModules,
 }
 
 impl Engine {
@@ -52,7 +73,8 @@ impl Engine {
         let dense = pool::dense(capacity.actors - in_pool);
         let clock = Clock::start(std::iter::once(&wasmtime).chain(dense.as_ref().map(|dense| &dense.engine)))?;
         let linker = crate::host::linker(&wasmtime)?;
-        Ok(Self { wasmtime, dense, clock, turns: Turns::default(), linker })
+        let guest_modules = GuestModules::new()?;
+        Ok(Self { wasmtime, dense, clock, turns: Turns::default(), linker, guest_modules })
     }
 
     /// Compiles a module and links its imports. Takes milliseconds to seconds of CPU: call it where blocking is allowed.
@@ -60,7 +82,24 @@ impl Engine {
     /// # Errors
     /// What is wrong with the module, named by `name`.
     pub fn compile(&self, name: &str, bytes: &[u8]) -> Result<Program, ProgramError> {
-        Program::compile(&self.wasmtime, &self.linker, name, bytes)
+        Program::compile(&self.wasmtime, &self.linker, name, bytes, None)
+    }
+
+    /// Compiles a module of a guest, in the background. Should the guest be killed, the work is finished once it has begun:
+    /// until then `place` stays charged.
+    pub(crate) async fn compile_of_guest(
+        self: &Arc<Self>,
+        name: String,
+        bytes: Vec<u8>,
+        place: Charge,
+    ) -> wasmtime::Result<Program> {
+        let kept = self.guest_modules.place()?;
+        let engine = Arc::clone(self);
+        let work = move || {
+            let _place = place;
+            Program::compile(&engine.wasmtime, &engine.linker, &name, &bytes, Some(kept))
+        };
+        Ok(self.guest_modules.background.run(work).await??)
     }
 
     /// Maps a module that was compiled before, and links its imports.
@@ -75,6 +114,23 @@ impl Engine {
     #[must_use]
     pub fn fingerprint(&self) -> perigee_cache::Digest {
         precompiled::fingerprint(&self.wasmtime)
+    }
+
+    /// What is in use here.
+    pub(crate) fn in_use(&self) -> InUse {
+        let (memories, stacks) = self.dense.as_ref().map_or((0, 0), Dense::used);
+        let modules = self.guest_modules.in_use();
+        let Some(pool) = self.wasmtime.pooling_allocator_metrics() else {
+            return InUse { memories, stacks, modules, ..InUse::default() };
+        };
+        InUse {
+            instances: pool.core_instances(),
+            memories: pool.memories() + memories,
+            tables: pool.tables(),
+            stacks: pool.stacks() + stacks,
+            modules,
+            connections: 0,
+        }
     }
 
     /// Wraps the future of a guest so that it is preempted.

@@ -15,6 +15,7 @@
 
 pub mod actor;
 mod app;
+mod background;
 mod class;
 mod configuration;
 mod engine;
@@ -27,7 +28,7 @@ mod supervisor;
 
 pub use app::{App, AppError, AppExit, GRACE};
 pub use class::{Class, ClassError, HostValues};
-pub use engine::{Capacity, Compiler, Engine, Program, ProgramError};
+pub use engine::{Capacity, Compiler, Engine, InUse, Program, ProgramError};
 pub use folder::MountedFolder;
 pub use host::stdio::Output;
 pub use node::Node;

@@ -1,16 +1,14 @@
 //! The classes of one app on this node, the actors that run, and what they share of the host.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::{Exit, ExitReason, System};
 use crate::class::Class;
-use crate::engine::{Engine, Program};
-use crate::host::charge::Charge;
+use crate::engine::{Engine, InUse};
 use crate::host::metrics::Metrics;
 use crate::host::net::{OpenStreams, Resolver};
 use crate::host::stdio::Output;
@@ -27,8 +25,6 @@ pub struct Node {
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
     pub(crate) metrics: Metrics,
-    /// Modules of guests that are compiled at once: as many as there are cores.
-    compiling: Arc<Semaphore>,
     /// Cancelled when the app drains: listeners close.
     pub(crate) draining: CancellationToken,
     /// What became of the actors that the app declares.
@@ -49,7 +45,6 @@ impl Node {
             stdout,
             stderr,
             metrics: Metrics::default(),
-            compiling: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))),
             draining: CancellationToken::new(),
             declared: Board::default(),
         })
@@ -86,19 +81,6 @@ impl Node {
         Ok(exit.await.unwrap_or_else(|_| Exit { id, reason: Arc::new(ExitReason::Killed), last_words: None }))
     }
 
-    /// Compiles a module of a guest. It suspends meanwhile. Should it be killed, the work is still finished: until then it
-    /// counts among what is compiled at once, and `place` stays charged.
-    pub(crate) async fn compile(&self, name: String, bytes: Vec<u8>, place: Charge) -> wasmtime::Result<Program> {
-        let permit = Arc::clone(&self.compiling).acquire_owned().await?;
-        let engine = Arc::clone(&self.engine);
-        let compiled = tokio::task::spawn_blocking(move || {
-            let program = engine.compile(&name, &bytes);
-            drop((permit, place));
-            program
-        });
-        Ok(compiled.await??)
-    }
-
     /// Makes every listener refuse further connections. Connections that exist go on.
     pub fn drain(&self) {
         self.draining.cancel();
@@ -114,6 +96,12 @@ impl Node {
     #[must_use]
     pub fn declared(&self) -> Vec<Declared> {
         self.declared.look(tokio::time::Instant::now())
+    }
+
+    /// What the actors that are alive have of the process beside their memory. What one has that has ended is on its way back.
+    #[must_use]
+    pub fn in_use(&self) -> InUse {
+        InUse { connections: self.open_connections(), ..self.engine.in_use() }
     }
 
     /// Number of connections that are open.

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return fs::write(&file, render(&seen)).context(COUNTS);
     }
     let known = fs::read_to_string(&file).with_context(|| format!("{COUNTS}: `cargo xtask instructions --write` makes it"))?;
-    print!("{}", render(&seen));
+    io::stdout().lock().write_all(render(&seen).as_bytes())?;
     let found = differences(&seen, &parse(&known)?);
     ensure!(
         found.is_empty(),

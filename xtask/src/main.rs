@@ -28,7 +28,7 @@ enum Command {
     /// Fail on orphan sources, guest programs without a test, dead links, and leftovers of somebody's machine
     Check,
     Bench(bench::Args),
-    /// Run the actor core under random load, and look for what is left behind
+    /// Run actors under random load, and look for what is left behind
     Soak(soak::Args),
     Instructions(instructions::Args),
     /// Pack files as an OCI image layout

@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: the actor core under random load, for as long as one likes.
+//! `cargo xtask soak`: actors under random load, for as long as one likes. It needs the guest programs.
 
 use std::env;
 use std::process::Command;

@@ -24,9 +24,7 @@ pub(super) const GUARD_BYTES: usize = 4096;
 pub(super) struct Dense {
     pub(super) engine: wasmtime::Engine,
     pub(super) linker: Linker<Guest>,
-    #[cfg(test)]
     memories: Arc<Memories>,
-    #[cfg(test)]
     stacks: Arc<Arena>,
 }
 
@@ -45,18 +43,10 @@ impl Dense {
         let slots = Slots { memories: Arc::new(Creator(Arc::clone(&memories))), stacks: Arc::new(Stacks(Arc::clone(&stacks))) };
         let engine = wasmtime::Engine::new(&config::config(Allocation::Slots(slots)))?;
         let linker = crate::host::linker(&engine)?;
-        Ok(Self {
-            engine,
-            linker,
-            #[cfg(test)]
-            memories,
-            #[cfg(test)]
-            stacks,
-        })
+        Ok(Self { engine, linker, memories, stacks })
     }
 
     /// Memories and stacks in use.
-    #[cfg(test)]
     pub(super) fn used(&self) -> (usize, usize) {
         (self.memories.used(), self.stacks.used())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use perigee_cache::Entry;
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, oneshot};
 use wasmtime::{InstancePre, Linker, Module, ModuleExport};
 
 use super::dense::Dense;
@@ -81,6 +81,8 @@ struct Inner {
     name: String,
     linked: Linked,
     dense: Option<ForDense>,
+    /// Its place among the modules of guests, if it is one.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// Code with what it imports.
@@ -102,11 +104,12 @@ impl Program {
         linker: &Linker<Guest>,
         name: &str,
         bytes: &[u8],
+        place: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, ProgramError> {
         check_kind(name, bytes)?;
         let module = Module::from_binary(engine, bytes);
         let invalid = |error| ProgramError::Invalid { name: name.to_owned(), reason: format!("{error:#}") };
-        Self::link(linker, name, &module.map_err(invalid)?)
+        Self::link(linker, name, &module.map_err(invalid)?, place)
     }
 
     /// From code that was compiled before.
@@ -117,20 +120,25 @@ impl Program {
         code: &Entry,
     ) -> Result<Self, ProgramError> {
         let unusable = |error| ProgramError::Code { name: name.to_owned(), reason: format!("{error:#}") };
-        Self::link(linker, name, &precompiled::load(engine, code).map_err(unusable)?)
+        Self::link(linker, name, &precompiled::load(engine, code).map_err(unusable)?, None)
     }
 
-    fn link(linker: &Linker<Guest>, name: &str, module: &Module) -> Result<Self, ProgramError> {
+    fn link(
+        linker: &Linker<Guest>,
+        name: &str,
+        module: &Module,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Self, ProgramError> {
         let linked = Linked::new(linker, module)
             .map_err(|error| ProgramError::Import { name: name.to_owned(), reason: format!("{error:#}") })?;
-        Ok(Self(Arc::new(Inner { name: name.to_owned(), linked, dense: None })))
+        Ok(Self(Arc::new(Inner { name: name.to_owned(), linked, dense: None, _place: place })))
     }
 
     /// The same, which can be compiled again for places beside those of the pool.
     #[must_use]
     pub fn keep_module(&self, bytes: Vec<u8>) -> Self {
         let dense = Some(ForDense { module: bytes.into(), linked: OnceCell::new() });
-        Self(Arc::new(Inner { name: self.0.name.clone(), linked: self.0.linked.clone(), dense }))
+        Self(Arc::new(Inner { name: self.0.name.clone(), linked: self.0.linked.clone(), dense, _place: None }))
     }
 
     pub(super) fn linked(&self) -> &Linked {

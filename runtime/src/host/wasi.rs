@@ -1,10 +1,13 @@
 //! WASI preview 1, under the permissions of the guest's class.
 
-use wasmtime::Linker;
-use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime::{AsContextMut as _, Caller, Linker};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1 as _};
+use wasmtime_wasi::p1::{self, WasiP1Ctx, types};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiView};
+use wiggle::{GuestMemory, GuestPtr};
 
 use super::last_words::LastWords;
+use super::memory::split;
 use crate::class::Class;
 use crate::guest::Guest;
 use crate::node::Node;
@@ -21,6 +24,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
     // Wasmtime's own traps on codes of 126 and more.
     linker.allow_shadowing(true);
     linker.func_wrap(MODULE, "proc_exit", proc_exit)?;
+    // Wasmtime's own waits in the kernel, on a thread, until a pipe has somebody at its other end.
+    linker.func_wrap_async(MODULE, "path_open", |caller, args| Box::new(path_open(caller, args)))?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -28,6 +33,26 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
 /// Ends the guest with any code; `docs/exit-codes.md` says what becomes of it.
 fn proc_exit(code: i32) -> wasmtime::Result<()> {
     Err(I32Exit(code).into())
+}
+
+/// Opens a file or folder. What is neither is refused, but for devices: a pipe would keep one of the few threads for files until
+/// somebody opens its other end, and nothing could be read from it, as reads have a position.
+async fn path_open(mut caller: Caller<'_, Guest>, args: (i32, i32, i32, i32, i32, i64, i64, i32, i32)) -> wasmtime::Result<i32> {
+    let (folder, lookup, path, path_len, how, rights, inherited, flags, opened) = args;
+    let fuel = caller.as_context_mut().hostcall_fuel();
+    let (memory, guest) = split(&mut caller)?;
+    let (mut memory, wasi) = (GuestMemory::Unshared(memory), guest.wasi());
+    wasi.set_hostcall_fuel(fuel);
+    if let Ok(follows) = types::Lookupflags::try_from(lookup) {
+        let path = GuestPtr::new((path.cast_unsigned(), path_len.cast_unsigned()));
+        // An error is one of opening it, too, which says it.
+        let found = wasi.path_filestat_get(&mut memory, folder.cast_unsigned().into(), follows, path).await;
+        if found.is_ok_and(|found| found.filetype == types::Filetype::Unknown) {
+            return Ok(u16::from(types::Errno::Notsup).into());
+        }
+        wasi.set_hostcall_fuel(fuel);
+    }
+    preview1::path_open(wasi, &mut memory, folder, lookup, path, path_len, how, rights, inherited, flags, opened).await
 }
 
 /// What a guest of a class sees of the host: its arguments, its variables, its folders, and nothing else.

@@ -79,7 +79,6 @@ impl Arena {
     }
 
     /// Slots in use.
-    #[cfg(test)]
     pub(super) fn used(&self) -> usize {
         let free = self.lock();
         free.first_unused as usize - free.given_back.len()

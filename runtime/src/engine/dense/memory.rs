@@ -49,7 +49,6 @@ impl Memories {
             .ok_or_else(|| format!("all places for memories of {} KiB are taken", slot_bytes >> 10))
     }
 
-    #[cfg(test)]
     pub(super) fn used(&self) -> usize {
         self.arenas.iter().filter_map(|arena| arena.get()?.as_ref().ok()).map(|arena| arena.used()).sum()
     }

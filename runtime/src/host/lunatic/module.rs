@@ -35,7 +35,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
 /// 0: the module's id is at `id_out`; 1: an error's is (it is not valid, or does not link; no memory for it); -1: the
 /// caller may not (`permissions.compile`).
 /// # Suspends
-/// Until it is compiled; also while as many are being compiled as there are cores.
+/// Until it is compiled, after those that came before.
 async fn compile_module(caller: &mut Caller<'_, Guest>, ptr: u32, len: u32, id_out: u32) -> Result<i32> {
     let (memory, guest) = split(caller)?;
     let module = bytes(memory, ptr, len)?;
@@ -45,7 +45,7 @@ async fn compile_module(caller: &mut Caller<'_, Guest>, ptr: u32, len: u32, id_o
     let compiled = match Charge::new(&guest.actor, u64::from(len)) {
         Ok(place) => {
             let name = format!("a module of {} bytes of actor {}", module.len(), guest.actor.id());
-            guest.node.compile(name, module.to_vec(), place).await
+            guest.node.engine.compile_of_guest(name, module.to_vec(), place).await
         }
         Err(error) => Err(error.into()),
     };

@@ -1,24 +1,25 @@
-//! Uses of SQLite that may take long: on threads that may wait, a bounded number at once.
+//! Uses of SQLite that may take long: on threads of their own, which stand back for those of actors.
 
 use std::ffi::CString;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
-
-use tokio::sync::Semaphore;
 
 use super::connection::{BUSY, Code, Connection, INTERRUPTED, ROW, Statement};
 use super::context::Context;
+use crate::background::Background;
 
-/// Uses at once, of all actors of the process; more wait in the order in which they came. They are not all of the threads that
-/// may wait, so that files and names go on.
-const AT_ONCE: usize = 16;
+/// Uses at once, of all actors of the process: a few, as some wait for a disk. Further ones wait in the order in which they came.
+const AT_ONCE: usize = 4;
 /// How long a call goes on trying while others have the database locked. Nothing is held meanwhile.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Pauses between two tries: doubled from the first on.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(50);
 
-static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
+static THREADS: LazyLock<Option<Background>> = LazyLock::new(|| {
+    let started = Background::start("perigee-sqlite", AT_ONCE);
+    started.inspect_err(|error| tracing::error!("no threads for databases: {error:#}")).ok()
+});
 
 /// Stops a connection whose call was given up: its actor has ended.
 struct Stop<'a> {
@@ -62,21 +63,9 @@ async fn call<T: Send + 'static>(
     done
 }
 
-/// Does `work` on a thread that may wait. `None`: the process ends.
+/// Does `work` on a thread for it. `None`: there is none.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let turn = TURNS.acquire().await.ok()?;
-    let done = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        work()
-    });
-    match done.await {
-        Ok(done) => Some(done),
-        Err(error) => match error.try_into_panic() {
-            // A defect of the host ends the actor, as anywhere else.
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => None,
-        },
-    }
+    THREADS.as_ref()?.run(work).await.ok()
 }
 
 /// Does `work` on a thread that may wait, some time later.
