@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::harness::{Ran, finish, guest, guests, perigee, piped, run_app};
 
 /// A machine that does other work as well delays now and then: one run of so many has to be undisturbed.
-const RUNS: usize = 4;
+const RUNS: usize = 8;
 /// What a round trip may take at the 99th percentile beside those that block, as a multiple of what it takes alone.
 const TRIP_TIMES: f64 = 2.0;
 /// The same of a wake-up, before which a slice of another thread can come, of this process or of others.
