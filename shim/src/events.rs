@@ -71,35 +71,36 @@ impl Events {
 }
 
 impl Forwarder {
-    /// Sends until `stop`, then what is still queued, for at most [`DRAIN`].
+    /// Sends until `stop`, and then what is still queued, for at most [`DRAIN`]. An attempt that `stop` finds on its way is
+    /// not begun again: containerd would hear of the event twice.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        // Taken off the queue, and not yet sent.
-        let mut pending = None;
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                envelope = self.queue.recv(), if pending.is_none() => match envelope {
-                    Some(envelope) => pending = Some(envelope),
-                    None => return,
-                },
-                () = send(&self.address, &mut self.client, pending.as_ref()), if pending.is_some() => pending = None,
-            }
-        }
-        let rest = async {
-            send(&self.address, &mut self.client, pending.as_ref()).await;
-            while let Ok(envelope) = self.queue.try_recv() {
-                send(&self.address, &mut self.client, Some(&envelope)).await;
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        let sending = async {
+            while let Some(envelope) = next(&mut self.queue, &stop).await {
+                send(&self.address, &mut self.client, &envelope).await;
             }
         };
-        if tokio::time::timeout(DRAIN, rest).await.is_err() {
-            log::warn!("the shim ends with events that containerd did not take");
+        tokio::select! {
+            () = sending => {}
+            () = late => log::warn!("the shim ends with events that containerd did not take"),
         }
     }
 }
 
-/// Tries until containerd has it or [`GIVE_UP`] is over. Cancel-safe: at worst the event is sent twice.
-async fn send(address: &str, client: &mut Option<EventsClient>, envelope: Option<&Envelope>) {
-    let Some(envelope) = envelope else { return };
+/// The next event; none when there is none and nobody makes more.
+async fn next(queue: &mut mpsc::Receiver<Envelope>, stop: &CancellationToken) -> Option<Envelope> {
+    tokio::select! {
+        biased;
+        envelope = queue.recv() => envelope,
+        () = stop.cancelled() => None,
+    }
+}
+
+/// Tries until containerd has it or [`GIVE_UP`] is over.
+async fn send(address: &str, client: &mut Option<EventsClient>, envelope: &Envelope) {
     let since = Instant::now();
     loop {
         let error = match attempt(address, client, envelope).await {

@@ -160,7 +160,9 @@ impl Shim for Service {
             events,
             tasks: self.tasks.clone(),
         };
-        TaskService::new(shared, self.exit.clone())
+        let service = TaskService::new(shared, self.exit.clone());
+        self.tasks.spawn(service.clone().end_when_abandoned());
+        service
     }
 
     fn runtime_info(id: &str, options: Option<&Any>) -> containerd_shim::Result<RuntimeInfo> {

@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -32,6 +33,9 @@ use crate::{
     process::Process,
     state::State,
 };
+
+/// How often a shim without containers looks whether it was forgotten. The first one usually comes within a second.
+const ABANDONED_CHECK: Duration = Duration::from_secs(2);
 
 /// The containers of one pod.
 #[derive(Clone)]
@@ -193,6 +197,18 @@ impl TaskService {
         self.container(&request.id)?.resume().await?;
         self.shared.events.publish(TaskResumed { container_id: request.id, ..TaskResumed::new() });
         Ok(Empty::new())
+    }
+
+    /// Ends the shim when the folder that it was started in is removed before it was given a container. So does containerd
+    /// when a start failed halfway, of which it knows no shim.
+    pub(crate) async fn end_when_abandoned(self) {
+        while self.pod().containers.is_empty() {
+            if std::env::current_dir().is_err() {
+                log::warn!("the bundle is gone, and nobody has asked for a container: the shim ends");
+                return self.close();
+            }
+            tokio::time::sleep(ABANDONED_CHECK).await;
+        }
     }
 
     /// Ends the shim when it has no containers left.

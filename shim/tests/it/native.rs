@@ -1,6 +1,6 @@
 //! Pause containers, sidecars and everything else that `runc` runs.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use containerd_shim::{
     api::{CloseIORequest, ExecProcessRequest, PidsRequest, StartRequest, StateRequest, StatsRequest, Status, WaitRequest},
@@ -27,6 +27,21 @@ async fn output_exit_code_and_events_come_in_order() {
     shim.end().await;
     assert_eq!(node.events.topics(), ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]);
     assert_eq!(node.runc_state(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_shims_end_neither_loses_an_event_nor_tells_one_twice() {
+    let node = Node::new().await;
+    node.events.answer_after(Duration::from_millis(200));
+    let bundle = node.bundle("a", &["/hello"], |_, _| {});
+    let shim = node.start(&bundle).await;
+    shim.create(&bundle).await.unwrap();
+    shim.run("a").await;
+    shim.wait("a").await;
+    shim.delete("a").await.unwrap();
+    // containerd asks for the end at once, while the first of the events are still on their way.
+    shim.end().await;
+    assert_eq!(node.events.topics(), ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]);
 }
 
 #[tokio::test]

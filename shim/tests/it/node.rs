@@ -57,17 +57,26 @@ fn require_root_and_runc() {
 
 /// Topics and messages of events, in the order of their coming.
 #[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<(String, Any)>>>);
+pub(crate) struct Log {
+    events: Arc<Mutex<Vec<(String, Any)>>>,
+    /// How long the answer to each takes.
+    answer_after: Arc<Mutex<Duration>>,
+}
 
 impl Log {
     /// The messages of one topic, decoded.
     pub(crate) fn of<M: Message>(&self, topic: &str) -> Vec<M> {
-        let events = self.0.lock().unwrap();
+        let events = self.events.lock().unwrap();
         events.iter().filter(|(own, _)| own == topic).map(|(_, event)| M::parse_from_bytes(&event.value).unwrap()).collect()
     }
 
     pub(crate) fn topics(&self) -> Vec<String> {
-        self.0.lock().unwrap().iter().map(|(topic, _)| topic.clone()).collect()
+        self.events.lock().unwrap().iter().map(|(topic, _)| topic.clone()).collect()
+    }
+
+    /// From now on, what sends an event waits so long until it knows that it came.
+    pub(crate) fn answer_after(&self, time: Duration) {
+        *self.answer_after.lock().unwrap() = time;
     }
 }
 
@@ -75,7 +84,9 @@ impl Log {
 impl Events for Log {
     async fn forward(&self, _: &TtrpcContext, request: ForwardRequest) -> ttrpc::Result<Empty> {
         let envelope = request.envelope;
-        self.0.lock().unwrap().push((envelope.topic.clone(), envelope.event.clone().unwrap_or_default()));
+        self.events.lock().unwrap().push((envelope.topic.clone(), envelope.event.clone().unwrap_or_default()));
+        let time = *self.answer_after.lock().unwrap();
+        tokio::time::sleep(time).await;
         Ok(Empty::new())
     }
 }
@@ -330,10 +341,14 @@ impl Shim {
         self.client.update(call_context(), &UpdateTaskRequest { id: id.to_owned(), resources, ..UpdateTaskRequest::new() }).await
     }
 
+    /// Of the shim.
+    pub(crate) async fn pid(&self) -> u32 {
+        self.client.connect(call_context(), &ConnectRequest::new()).await.unwrap().shim_pid
+    }
+
     /// Kills the shim, and waits until it is gone.
     pub(crate) async fn die(self) {
-        let connected = self.client.connect(call_context(), &ConnectRequest::new()).await.unwrap();
-        let server = rustix::process::Pid::from_raw(connected.shim_pid.cast_signed()).unwrap();
+        let server = rustix::process::Pid::from_raw(self.pid().await.cast_signed()).unwrap();
         rustix::process::kill_process(server, rustix::process::Signal::KILL).unwrap();
         until("the server is gone", || std::os::unix::net::UnixStream::connect(self.socket()).is_err()).await;
     }
@@ -354,16 +369,23 @@ impl Shim {
         self.end().await;
     }
 
-    /// Ends the shim, and waits until it has cleaned up.
+    /// Ends the shim, and waits until it has cleaned up and told all events.
     pub(crate) async fn end(self) {
+        let server = self.pid().await;
         self.shutdown().await;
-        until("the socket is removed", || !self.socket().exists()).await;
+        until("the server has ended", || has_ended(server)).await;
+        assert!(!self.socket().exists());
     }
 }
 
 /// The name of a stream of an executed process, below its container's bundle.
 pub(crate) fn exec_stream(exec_id: &str, stream: &str) -> String {
     format!("{exec_id}-{stream}")
+}
+
+/// Whether a process is gone. Of one that nobody has waited for yet, nothing is left to read.
+pub(crate) fn has_ended(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).map_or(true, |line| line.is_empty())
 }
 
 /// Waits for something that is not told.

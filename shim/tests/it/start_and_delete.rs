@@ -8,7 +8,7 @@ use containerd_shim::{
     protos::{api::Mount, protobuf::Message, types::introspection::RuntimeInfo},
 };
 
-use crate::node::{Node, call_context, until};
+use crate::node::{Node, call_context, has_ended, until};
 
 fn is_mounted(path: &std::path::Path) -> bool {
     fs::read_to_string("/proc/self/mounts").unwrap().contains(path.to_str().unwrap())
@@ -49,6 +49,18 @@ async fn delete_cleans_up_after_a_shim_that_died() {
     assert!(!shim.socket().exists());
     // Again, and for a bundle that never became a container: nothing to do is no failure.
     assert!(node.call(&bundle, "delete").status.success());
+}
+
+/// As when containerd, on a full disk, cannot write down where the shim is that it has started.
+#[tokio::test]
+async fn a_shim_whose_bundle_goes_before_it_has_a_container_ends() {
+    let node = Node::new().await;
+    let bundle = node.bundle("a", &["/hello"], |_, _| {});
+    let shim = node.start(&bundle).await;
+    let server = shim.pid().await;
+    fs::remove_dir_all(&bundle.path).unwrap();
+    until("the server has ended", || has_ended(server)).await;
+    assert!(!shim.socket().exists());
 }
 
 #[tokio::test]
