@@ -7,9 +7,6 @@ use std::sync::Arc;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::{Semaphore, oneshot};
 
-/// What is added to the nice value: of a core that actors want as well, a tenth is left for the work of such a thread. It is
-/// done even so, however many actors spin.
-const NICE: i32 = 10;
 /// SQLite counts on it (`host/sqlite/context.rs`), and Cranelift.
 const STACK_BYTES: usize = 2 << 20;
 
@@ -21,10 +18,11 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// Starts so many threads.
-    pub(crate) fn start(name: &'static str, threads: usize) -> wasmtime::Result<Self> {
+    /// Starts so many threads, with `nice` added to their nice value: of a core that an actor wants as well, one of 5 leaves them
+    /// a quarter, one of 10 a tenth. Their work is done even so, however many actors spin.
+    pub(crate) fn start(name: &'static str, threads: usize, nice: i32) -> wasmtime::Result<Self> {
         let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(move |_| name.to_owned());
-        let pool = pool.stack_size(STACK_BYTES).start_handler(|_| stand_back()).build()?;
+        let pool = pool.stack_size(STACK_BYTES).start_handler(move |_| stand_back(nice)).build()?;
         Ok(Self { turns: Arc::new(Semaphore::new(threads)), threads: pool })
     }
 
@@ -43,10 +41,10 @@ impl Background {
 }
 
 /// Lowers the priority of this thread.
-fn stand_back() {
+fn stand_back(nice: i32) {
     // On Linux, "this process" is the calling thread.
     let lowered =
-        rustix::process::getpriority_process(None).and_then(|present| rustix::process::setpriority_process(None, present + NICE));
+        rustix::process::getpriority_process(None).and_then(|present| rustix::process::setpriority_process(None, present + nice));
     if let Err(error) = lowered {
         tracing::debug!("work in the background has the priority of actors: {error}");
     }
@@ -61,7 +59,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_done_in_its_order_by_no_more_than_the_threads_and_with_a_lower_priority() {
-        let background = Arc::new(Background::start("test", 2).unwrap());
+        let background = Arc::new(Background::start("test", 2, 5).unwrap());
         let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let mut waiting = Vec::new();
         for _ in 0..20 {
@@ -78,19 +76,25 @@ mod tests {
         }
         let own = rustix::process::getpriority_process(None).unwrap();
         for waiting in waiting {
-            assert_eq!(waiting.await.unwrap(), (own + NICE).min(19));
+            assert_eq!(waiting.await.unwrap(), (own + 5).min(19));
         }
         assert_eq!(most.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
     async fn who_gives_up_waiting_takes_no_turn_and_a_panic_ends_no_thread() {
-        let background = Arc::new(Background::start("test", 1).unwrap());
+        let background = Arc::new(Background::start("test", 1, 5).unwrap());
         let (go, goes) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = oneshot::channel();
         let first = tokio::spawn({
             let background = Arc::clone(&background);
-            async move { background.run(move || goes.recv().is_err()).await }
+            let work = move || {
+                begin.send(()).unwrap();
+                goes.recv().is_err()
+            };
+            async move { background.run(work).await }
         });
+        begun.await.unwrap();
         let given_up = tokio::time::timeout(Duration::from_millis(20), background.run(|| panic!("it is not begun"))).await;
         assert!(given_up.is_err());
         drop(go);

@@ -13,6 +13,7 @@ use anyhow::{Context as _, ensure};
 mod catalogue;
 mod chart;
 mod check;
+mod echo;
 mod erlang;
 mod figures;
 mod guest;
@@ -21,6 +22,8 @@ mod processes;
 mod report;
 mod target;
 mod wasmtime;
+
+pub(crate) use echo::serve as serve_echo;
 
 use catalogue::{BENCHMARKS, Benchmark, Peer, Run};
 use figures::{Printed, Series};
@@ -175,6 +178,7 @@ impl Run {
             Self::Idle => processes::idle(setup),
             Self::Start => processes::start(setup),
             Self::Socket => processes::socket(setup),
+            Self::Echo => echo::guest(setup),
         }
     }
 }
@@ -183,6 +187,7 @@ impl Peer {
     /// What it calls itself, if it is here.
     fn name(self, setup: &Setup) -> Option<String> {
         match self {
+            Self::Tokio => Some("tokio".to_owned()),
             Self::Erlang(_) => setup.erlang.as_ref().map(|erlang| erlang.name.clone()),
             Self::Wasmtime(..) => setup.wasmtime.as_ref().map(|wasmtime| wasmtime.name.clone()),
         }
@@ -190,6 +195,7 @@ impl Peer {
 
     fn once(self, setup: &Setup) -> anyhow::Result<Printed> {
         match self {
+            Self::Tokio => echo::tokio_server(),
             Self::Erlang(args) => setup.erlang.as_ref().context("no erl")?.run(args),
             Self::Wasmtime(guest, args) => setup.wasmtime.as_ref().context("no wasmtime")?.run(&setup.module(guest)?, args),
         }

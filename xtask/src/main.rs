@@ -30,6 +30,9 @@ enum Command {
     Bench(bench::Args),
     /// Run actors under random load, and look for what is left behind
     Soak(soak::Args),
+    /// Echo connections, as a peer of the benchmarks
+    #[command(hide = true)]
+    EchoServer,
     Instructions(instructions::Args),
     /// Pack files as an OCI image layout
     Image(image::Args),
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Command::Check => check::run(),
         Command::Bench(args) => bench::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::EchoServer => bench::serve_echo(),
         Command::Instructions(args) => instructions::run(&args),
         Command::Image(args) => image::run(&args),
     }

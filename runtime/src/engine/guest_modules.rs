@@ -14,6 +14,8 @@ const MAX_MODULES: usize = 4_000;
 /// Of so many cores, one compiles: where the processors of a pod are limited by time, what compiles has a share of it whatever
 /// its priority.
 const CORES: usize = 2;
+/// What the nice value of its thread is higher by: few threads leave enough to actors.
+const NICE: i32 = 5;
 
 /// Modules of guests.
 pub(super) struct GuestModules {
@@ -24,7 +26,7 @@ pub(super) struct GuestModules {
 impl GuestModules {
     pub(super) fn new() -> wasmtime::Result<Self> {
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-        let background = Background::start("perigee-compile", (cores / CORES).max(1))?;
+        let background = Background::start("perigee-compile", (cores / CORES).max(1), NICE)?;
         Ok(Self { background, places: Arc::new(Semaphore::new(MAX_MODULES)) })
     }
 

@@ -38,8 +38,8 @@ fn compiling_takes_a_permission() {
 
 #[test]
 fn modules_that_are_held_are_charged_and_one_more_is_an_error() {
-    // A module of 100 KB of code, held until 8 MiB are full: far from the 5,000 that are asked for.
-    let ran = modules(&["--memory", "8Mi"], &["c_hello.wasm", "_start", "5000"]).code(0).prints("error after");
+    // A module of 100 KB of code, held until 4 MiB are full: far from the 5,000 that are asked for.
+    let ran = modules(&["--memory", "4Mi"], &["c_hello.wasm", "_start", "5000"]).code(0).prints("error after");
     assert!(ran.stdout.contains("limits.memory"), "{ran:#?}");
 }
 

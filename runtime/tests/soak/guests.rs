@@ -1,7 +1,7 @@
 //! Guests in WebAssembly, on all that a node has: `chaos` does at random what an actor can do.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use perigee_runtime::{Capacity, Class, Engine, HostValues, InUse, MountedFolder, Node, Output};
@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Guests {
     node: Arc<Node>,
-    /// Open files of the process when nobody is alive, as of the first round.
-    files: Option<usize>,
+    /// Open files of the process when nobody is alive, as of the first round: SQLite and Wasmtime open some of their own.
+    files: OnceLock<usize>,
     _folder: tempfile::TempDir,
 }
 
@@ -39,11 +39,11 @@ impl Guests {
         let host = HostValues { folders: vec![MountedFolder::new("/data", folder.path(), false)], ..HostValues::default() };
         let sink = |name| Output::new(name, std::io::sink()).unwrap();
         let node = Node::new(engine, vec![Class::prepare(class, program, &host).unwrap()], sink("out"), sink("err"));
-        Self { node, files: None, _folder: folder }
+        Self { node, files: OnceLock::new(), _folder: folder }
     }
 
     /// Returns the id of the last actor.
-    pub(crate) async fn round(&mut self) -> u64 {
+    pub(crate) async fn round(&self) -> u64 {
         let stop = Instant::now() + ROUND;
         let mut roots = JoinSet::new();
         for _ in 0..ROOTS {
@@ -67,21 +67,33 @@ impl Guests {
         last.unwrap_or_default()
     }
 
-    async fn expect_nothing(&mut self) {
+    async fn expect_nothing(&self) {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until && !self.is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert!(self.node.system().is_empty(), "actors, names or timers are left");
         assert_eq!(self.node.in_use(), InUse::default(), "is left");
-        let files = open_files();
-        assert_eq!(*self.files.get_or_insert(files), files, "files and sockets are open");
+        let files = self.files().await;
+        assert_eq!(open_files(), files, "files and sockets are open");
+    }
+
+    async fn files(&self) -> usize {
+        while self.files.get().is_none() {
+            // What ended last may still be closing some.
+            let files = open_files();
+            tokio::time::sleep(ROUND).await;
+            if files == open_files() {
+                self.files.get_or_init(|| files);
+            }
+        }
+        *self.files.get().unwrap()
     }
 
     fn is_empty(&self) -> bool {
         self.node.system().is_empty()
             && self.node.in_use() == InUse::default()
-            && self.files.is_none_or(|files| open_files() == files)
+            && self.files.get().is_none_or(|files| open_files() == *files)
     }
 }
 

@@ -11,6 +11,7 @@ mod guests;
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Seconds to run, from the environment.
@@ -56,19 +57,15 @@ fn main() {
     }));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let end = Instant::now() + Duration::from_secs(seconds);
-    let mut guests = guests::Guests::prepare();
+    let guests = Arc::new(guests::Guests::prepare());
     let (mut bodies, mut rounds, mut warm) = (0, 0, (0, 0));
     while Instant::now() < end || rounds <= WARM_UP {
         rounds += 1;
         let seed = 0x9e37_79b9_7f4a_7c15u64.wrapping_mul(rounds);
-        let last;
-        (guests, last) = runtime.block_on(async {
+        let guests = Arc::clone(&guests);
+        let last = runtime.block_on(async {
             bodies += tokio::spawn(bodies::round(seed)).await.expect("a round that holds");
-            let guests = tokio::spawn(async move {
-                let last = guests.round().await;
-                (guests, last)
-            });
-            guests.await.expect("a round that holds")
+            tokio::spawn(async move { guests.round().await }).await.expect("a round that holds")
         });
         let now = (allocated(), resident());
         println!("soak: round {rounds}: {bodies} bodies, {last} guests, {} bytes allocated, {} resident", now.0, now.1);

@@ -1,5 +1,6 @@
 //! Every benchmark: what runs, what is read from it, what it should reach, and who is measured beside it.
 
+use super::echo;
 use super::figures::Printed;
 use super::guest::Guest;
 use super::processes;
@@ -25,12 +26,16 @@ pub(super) enum Run {
     Start,
     /// Input of a connection beside actors that spin.
     Socket,
+    /// A server of many connections.
+    Echo,
 }
 
 #[derive(Clone, Copy)]
 pub(super) enum Peer {
     /// A function of erlang/bench.erl, and its arguments.
     Erlang(&'static [&'static str]),
+    /// tokio's server.
+    Tokio,
     /// The same guest program, with these arguments.
     Wasmtime(&'static str, &'static [&'static str]),
 }
@@ -99,7 +104,7 @@ pub(super) const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark {
         name: "spawn_tiny",
-        run: Run::Scaling(Guest::new("c_tiny", &["400000", "4", "64"])),
+        run: Run::Scaling(Guest::new("c_tiny", &["rate", "400000", "4", "64"])),
         peer: Some(Peer::Erlang(&["spawn", "400000", "4", "64"])),
         figures: &[
             figure("spawn + run + end, module of 1 page", "1/s", Higher, value(600_000.0), per_second),
@@ -147,12 +152,21 @@ pub(super) const BENCHMARKS: &[Benchmark] = &[
         figures: &[figure("all to all, 10,000 actors", "1/s", Higher, peer(1.0), per_second)],
     },
     Benchmark {
+        name: "live_tiny",
+        run: Run::Guest(Guest::new("c_tiny", &["live", "1000000", "500"]).among(1_000_000)),
+        peer: None,
+        figures: &[
+            figure("memory of one of 1,000,000 live actors of 1 page", "KiB", Lower, value(14.5), memory_each),
+            figure("spawning those of 1 page", "1/s", Higher, None, per_second),
+        ],
+    },
+    Benchmark {
         name: "live_rust",
         run: Run::Guest(Guest::new("many_actors", &["500000", "500"]).among(500_000)),
         peer: None,
         figures: &[
             figure("memory of one of 500,000 live Rust actors", "KiB", Lower, value(32.0), memory_each),
-            figure("spawning those", "1/s", Higher, None, per_second),
+            figure("spawning those of Rust", "1/s", Higher, None, per_second),
         ],
     },
     Benchmark {
@@ -171,6 +185,15 @@ pub(super) const BENCHMARKS: &[Benchmark] = &[
         figures: &[
             figure("socket input beside 8 spinners, p50", "us", Lower, None, |printed| printed.get("p50_us")),
             figure("socket input beside 8 spinners, p99", "us", Lower, value(2_000.0), |printed| printed.get("p99_us")),
+        ],
+    },
+    Benchmark {
+        name: "echo",
+        run: Run::Echo,
+        peer: Some(Peer::Tokio),
+        figures: &[
+            figure("TCP echo, 10,000 connections held", "1/s", Higher, peer(0.5), per_second),
+            figure("memory of one of those connections", "KiB", Lower, None, |printed| printed.get(echo::EACH_KIB)),
         ],
     },
     Benchmark {

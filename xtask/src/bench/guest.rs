@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
 
 use super::Setup;
 use super::figures::{self, Printed};
@@ -37,7 +38,7 @@ impl Guest {
     }
 
     pub(super) fn run(self, setup: &Setup) -> anyhow::Result<Printed> {
-        read(self.command(&setup.perigee, setup)?)
+        read(self.with(Command::new(&setup.perigee), setup)?)
     }
 
     pub(super) fn run_on_one_core_too(self, setup: &Setup) -> anyhow::Result<Printed> {
@@ -50,33 +51,19 @@ impl Guest {
         Ok(printed)
     }
 
-    fn command(self, program: &Path, setup: &Setup) -> anyhow::Result<Command> {
-        self.with(Command::new(program), setup)
-    }
-
     /// The command with the arguments of `perigee`.
     fn with(self, mut command: Command, setup: &Setup) -> anyhow::Result<Command> {
         let module = setup.module(self.name)?;
         match self.actors {
             None => command.args(["run", "--memory", MEMORY]).arg(module).args(self.args),
-            Some(actors) => command.args(["run", "--modules"]).arg(&setup.guests).arg(self.manifest(actors, setup)?),
+            Some(actors) => command.args(["run", "--modules"]).arg(&setup.guests).arg(setup.manifest(
+                self.name,
+                self.args,
+                actors,
+                &Value::Null,
+            )?),
         };
         Ok(command)
-    }
-
-    fn manifest(self, actors: u32, setup: &Setup) -> anyhow::Result<PathBuf> {
-        let manifest = serde_json::json!({
-            "apiVersion": "perigee.dev/v1alpha1", "kind": "ActorApp", "metadata": {"name": "bench"},
-            "spec": {"actors": [{
-                // A name of a class has no underscore.
-                "name": "bench", "module": format!("{}.wasm", self.name), "args": self.args,
-                "restart": {"policy": "Temporary"}, "limits": {"actors": actors}, "permissions": {"spawn": ["bench"]},
-            }]},
-        });
-        // JSON is YAML.
-        let path = setup.folder.path().join(format!("{}.yaml", self.name));
-        fs::write(&path, manifest.to_string())?;
-        Ok(path)
     }
 }
 
@@ -85,6 +72,26 @@ impl Setup {
         let module = self.guests.join(format!("{guest}.wasm"));
         ensure!(module.is_file(), "{} is not there: run `make guests`", module.display());
         Ok(module)
+    }
+
+    /// An app of one class that may spawn so many of itself, for what `perigee run` of a module does not give.
+    pub(super) fn manifest(&self, guest: &str, args: &[&str], actors: u32, network: &Value) -> anyhow::Result<PathBuf> {
+        let mut permissions = json!({"spawn": ["bench"]});
+        if !network.is_null() {
+            permissions["network"] = network.clone();
+        }
+        let manifest = json!({
+            "apiVersion": "perigee.dev/v1alpha1", "kind": "ActorApp", "metadata": {"name": "bench"},
+            "spec": {"actors": [{
+                // Not the guest's: a name of a class has no underscore.
+                "name": "bench", "module": format!("{guest}.wasm"), "args": args,
+                "restart": {"policy": "Temporary"}, "limits": {"actors": actors}, "permissions": permissions,
+            }]},
+        });
+        // JSON is YAML.
+        let path = self.folder.path().join(format!("{guest}.yaml"));
+        fs::write(&path, manifest.to_string())?;
+        Ok(path)
     }
 }
 

@@ -23,7 +23,7 @@ const SAMPLES: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(4);
 
 /// A program, its output, its first line.
-struct Started {
+pub(super) struct Started {
     child: Child,
     output: BufReader<ChildStdout>,
     line: String,
@@ -39,7 +39,7 @@ impl Drop for Started {
 }
 
 impl Started {
-    fn new(command: &mut Command) -> anyhow::Result<Self> {
+    pub(super) fn new(command: &mut Command) -> anyhow::Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = child.with_context(|| format!("{command:?} cannot be started"))?;
         let output = BufReader::new(child.stdout.take().context("a pipe")?);
@@ -47,6 +47,16 @@ impl Started {
         started.output.read_line(&mut started.line)?;
         ensure!(!started.line.is_empty(), "{command:?} ended before it printed anything");
         Ok(started)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it listens: its first line is `port N`.
+    pub(super) fn port(&self) -> anyhow::Result<u16> {
+        let port = self.line.trim().strip_prefix("port ").and_then(|port| port.parse().ok());
+        port.with_context(|| format!("it prints {:?}, where it should say its port", self.line))
     }
 }
 
@@ -84,9 +94,7 @@ pub(super) fn socket(setup: &Setup) -> anyhow::Result<Printed> {
     let module = setup.module("socket_vs_spinners")?;
     let mut command = Command::new(&setup.perigee);
     let mut started = Started::new(command.args(["run", "--net"]).arg(&module).args([SPINNERS, &SAMPLES.to_string()]))?;
-    let port = started.line.trim().strip_prefix("port ").and_then(|port| port.parse().ok());
-    let port: u16 = port.with_context(|| format!("{} prints {:?}", module.display(), started.line))?;
-    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, started.port()?))?;
     connection.set_nodelay(true)?;
     for _ in 0..SAMPLES {
         sleep(PAUSE);

@@ -8,8 +8,11 @@ use super::connection::{BUSY, Code, Connection, INTERRUPTED, ROW, Statement};
 use super::context::Context;
 use crate::background::Background;
 
-/// Uses at once, of all actors of the process: a few, as some wait for a disk. Further ones wait in the order in which they came.
-const AT_ONCE: usize = 4;
+/// Uses at once, of all actors of the process: so many that never end hold up the others. Further ones wait in the order in which
+/// they came.
+const AT_ONCE: usize = 16;
+/// What the nice value of their threads is higher by, since they are many.
+const NICE: i32 = 10;
 /// How long a call goes on trying while others have the database locked. Nothing is held meanwhile.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Pauses between two tries: doubled from the first on.
@@ -17,7 +20,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(50);
 
 static THREADS: LazyLock<Option<Background>> = LazyLock::new(|| {
-    let started = Background::start("perigee-sqlite", AT_ONCE);
+    let started = Background::start("perigee-sqlite", AT_ONCE, NICE);
     started.inspect_err(|error| tracing::error!("no threads for databases: {error:#}")).ok()
 });
 
