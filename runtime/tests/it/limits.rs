@@ -41,17 +41,6 @@ fn the_memory_of_a_module_is_set_by_an_option() {
     run_with(&["--memory", "12Mi"], "grow", &["12"]).code(0).prints("grower died");
 }
 
-/// The pool holds 1,000.
-#[test]
-fn more_actors_than_the_pool_holds_live_and_answer() {
-    run_app(
-        "{name: many, module: many_actors.wasm, args: ['1500'], restart: {policy: Temporary}, limits: {memory: 2Mi, actors: 1500}, permissions: {spawn: [many]}}",
-    )
-    .code(0)
-    .prints("alive 1500")
-    .prints("answered 1500");
-}
-
 /// Its standard streams and the folder count too.
 #[test]
 fn one_open_file_more_than_an_actor_may_have_ends_it() {

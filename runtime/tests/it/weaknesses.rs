@@ -1,5 +1,6 @@
 //! Weaknesses of earlier actor runtimes that are not to come back: one file for each group, named w and its number.
 
+mod w02_ceiling;
 mod w03_attenuation;
 mod w03_network_gate;
 mod w04_exit_codes;
