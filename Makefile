@@ -2,7 +2,7 @@
 BIN := $(or $(CARGO_TARGET_DIR),target)/$(shell rustc --print host-tuple)/release
 CARGO := cargo --locked
 
-.PHONY: help build guests run demo demo-down setup test test-unit test-conformance test-cluster lint fmt bench bench-check instructions soak gen check-gen clean
+.PHONY: help build guests run demo demo-down setup test test-unit test-conformance test-cluster lint fmt bench bench-check instructions soak soak-cluster gen check-gen clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -66,6 +66,10 @@ instructions: build guests ## fail when a spawn or a message takes more instruct
 
 soak: guests ## actors under random load for 10 minutes
 	cargo xtask soak --minutes 10
+
+soak-cluster: build guests setup ## 2,000 pods come and go on a real Kubernetes (half an hour, needs root)
+	$(CARGO) test --release -p perigee-e2e --test it -- --ignored come_and_go
+	tests/cluster/down.sh
 
 gen: build ## write the generated files
 	$(BIN)/xtask gen --operator $(BIN)/perigee-operator

@@ -4,22 +4,14 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use perigee_e2e::built;
-use perigee_e2e::cluster::{output_of, tests_folder};
+use perigee_e2e::cluster::tests_folder;
 use perigee_e2e::images::{self, PROBE};
-use perigee_e2e::ns::{Namespace, condition, with_perigee};
+use perigee_e2e::ns::{condition, with_perigee};
 use perigee_e2e::wait;
 use serde_json::json;
 
 /// As its manifest calls it.
 const IMAGE: (&str, &str) = ("counter-server", "0.1.0");
-
-/// Asks the Service from the host; the answer's body.
-fn ask(namespace: &Namespace, path: &str) -> Result<String> {
-    let service = namespace.kubectl_json(&["get", "service", "counter-server"])?;
-    let address = service["spec"]["clusterIP"].as_str().context("the Service has no address")?;
-    let url = format!("http://{address}{path}");
-    output_of(namespace.cluster.command("curl").args(["--silent", "--show-error", "--fail", "--max-time", "5", &url]))
-}
 
 #[test]
 fn the_example_answers_through_its_service() -> Result<()> {
@@ -35,12 +27,12 @@ fn the_example_answers_through_its_service() -> Result<()> {
         let table = namespace.kubectl(&["get", "actorapps"])?;
         ensure!(table.contains("counter-server"), "{table}");
 
-        let first = wait::until("the Service answers", wait::LIMIT, || ask(namespace, "/"))?;
-        let second = ask(namespace, "/")?;
+        let first = wait::until("the Service answers", wait::LIMIT, || namespace.ask(name, "/", &[]))?;
+        let second = namespace.ask(name, "/", &[])?;
         ensure!(first.contains("hits 1") && second.contains("hits 2"), "{first:?} {second:?}");
         // A request that kills its own actor costs nobody else anything.
-        ensure!(ask(namespace, "/crash").is_err());
-        ensure!(ask(namespace, "/")?.contains("hits 3"));
+        ensure!(namespace.ask(name, "/crash", &[]).is_err());
+        ensure!(namespace.ask(name, "/", &[])?.contains("hits 3"));
 
         namespace.apply(&json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"},
@@ -66,9 +58,9 @@ fn a_hundred_requests_are_answered_and_leave_no_lines() -> Result<()> {
         let manifest = tests_folder("../examples/counter-server/app.yaml");
         namespace.kubectl(&["apply", "-f", manifest.to_str().context("not UTF-8")?])?;
         namespace.wait_for_condition("actorapp/counter-server", "Available")?;
-        wait::until("the Service answers", wait::LIMIT, || ask(namespace, "/healthz"))?;
+        wait::until("the Service answers", wait::LIMIT, || namespace.ask(name, "/healthz", &[]))?;
         let before = namespace.logs("deployment/counter-server")?;
-        let answers: BTreeSet<_> = (0..100).map(|_| ask(namespace, "/")).collect::<Result<_>>()?;
+        let answers: BTreeSet<_> = (0..100).map(|_| namespace.ask(name, "/", &[])).collect::<Result<_>>()?;
         ensure!(answers.len() == 100, "two requests were counted as one: {answers:?}");
         let after = namespace.logs("deployment/counter-server")?;
         ensure!(before == after, "{after}");

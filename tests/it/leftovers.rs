@@ -1,7 +1,6 @@
 //! What is deleted is gone: from the API server and from the node.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use perigee_e2e::images;
@@ -11,21 +10,12 @@ use perigee_e2e::objects::{app, wasm_pod};
 use perigee_e2e::wait;
 use serde_json::json;
 
-/// The kubelet removes a pod's volumes and control groups after the pod, in a loop of its own with a period of 2 s;
-/// pods of tests before this one may still be on their way, too.
-const LIMIT: Duration = Duration::from_secs(90);
-
 /// Every object of the namespace but events, which are kept for an hour on purpose.
 fn objects(namespace: &Namespace) -> Result<BTreeSet<String>> {
     let kinds = namespace.cluster.kubectl(&["api-resources", "--namespaced", "--verbs=list", "--output=name"])?;
     let kinds: Vec<_> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
     let found = namespace.kubectl(&["get", &kinds.join(","), "--output=name"])?;
     Ok(found.lines().map(str::to_owned).collect())
-}
-
-/// What there is now and was not `before`.
-fn added(before: &BTreeSet<String>, now: &BTreeSet<String>) -> String {
-    now.difference(before).cloned().collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -60,24 +50,20 @@ fn a_deleted_app_leaves_nothing_behind() -> Result<()> {
             Ok(())
         })?;
         let running = node::snapshot(namespace.cluster)?;
-        for kind in ["process ", "mount ", "cgroup ", "link ", "file "] {
+        for kind in ["process ", "mount ", "cgroup ", "link ", "file ", "lease ", "snapshot "] {
             ensure!(
                 running.difference(&node_before).any(|line| line.starts_with(kind)),
                 "the test does not see what a pod makes: no {kind:?}in\n{}",
-                added(&node_before, &running)
+                node::added(&node_before, &running)
             );
         }
 
         namespace.kubectl(&["delete", "actorapp/shop", "actorapp/faulty", "pod/refused", "pod/spinning", "--wait=false"])?;
-        wait::until("all objects are gone", LIMIT, || {
-            let left = added(&objects_before, &objects(namespace)?);
+        wait::until("all objects are gone", wait::LIMIT * 2, || {
+            let left = node::added(&objects_before, &objects(namespace)?);
             ensure!(left.is_empty(), "{left}");
             Ok(())
         })?;
-        wait::until("nothing is left on the node", LIMIT, || {
-            let left = added(&node_before, &node::snapshot(namespace.cluster)?);
-            ensure!(left.is_empty(), "{left}");
-            Ok(())
-        })
+        node::wait_until_clean(namespace.cluster, &node_before)
     })
 }

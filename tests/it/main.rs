@@ -3,9 +3,11 @@
 
 mod bad_input;
 mod code_cache;
+mod come_and_go;
 mod counter_server;
 mod definition;
 mod exec;
+mod full_disk;
 mod http_api;
 mod leftovers;
 mod limits;

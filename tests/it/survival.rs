@@ -1,11 +1,14 @@
 //! What dies without warning takes nothing else along: shims, workers, containerd, the kubelet.
 
 use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use perigee_e2e::cluster::output_of;
 use perigee_e2e::ns::{Namespace, alone_with_perigee};
-use perigee_e2e::objects::{APP_CONTAINER, app};
-use perigee_e2e::{images, node, wait};
+use perigee_e2e::objects::{APP_CONTAINER, app, idle, wasm_pod};
+use perigee_e2e::{busybox, images, node, wait};
 use serde_json::{Value, json};
 
 /// A process of the node whose command line has all of these words.
@@ -23,27 +26,22 @@ fn process(words: &[&str]) -> Result<u32> {
 }
 
 fn kill(pid: u32) -> Result<()> {
-    perigee_e2e::cluster::output_of(std::process::Command::new("kill").args(["-KILL", &pid.to_string()])).map(drop)
+    output_of(Command::new("kill").args(["-KILL", &pid.to_string()])).map(drop)
 }
 
 /// An app with one pod that runs; the pod.
 fn running(namespace: &Namespace) -> Result<Value> {
     let image = images::guests(namespace.cluster)?;
-    let idle = json!({"name": "idle", "module": "idle.wasm", "limits": {"memory": "2Mi"}});
-    namespace.apply(&app("idle", &image, json!({"actors": [idle]})))?;
+    namespace.apply(&app("idle", &image, json!({"actors": [idle()]})))?;
     namespace.wait_for_condition("actorapp/idle", "Available")?;
     namespace.wait_for_pod_of("idle")
 }
 
 fn sandbox_of(namespace: &Namespace, pod: &Value) -> Result<String> {
     let name = pod["metadata"]["name"].as_str().context("a pod has a name")?;
-    let pods = perigee_e2e::cluster::output_of(namespace.cluster.command("ctr").args([
-        "containers",
-        "ls",
-        "--quiet",
-        &format!("labels.\"io.kubernetes.pod.name\"=={name},labels.\"io.cri-containerd.kind\"==sandbox"),
-    ]))?;
-    pods.lines().next().map(str::to_owned).with_context(|| format!("no sandbox of {name}"))
+    let filter = format!("labels.\"io.kubernetes.pod.name\"=={name},labels.\"io.cri-containerd.kind\"==sandbox");
+    let sandboxes = namespace.cluster.ctr(&["containers", "ls", "--quiet", &filter])?;
+    sandboxes.lines().next().map(str::to_owned).with_context(|| format!("no sandbox of {name}"))
 }
 
 fn container_id(pod: &Value) -> Result<String> {
@@ -70,15 +68,7 @@ fn comes_back(namespace: &Namespace, before: &Value) -> Result<Value> {
 /// Deletes the app, and waits until the node is as it was.
 fn leaves_nothing(namespace: &Namespace, before: &std::collections::BTreeSet<String>) -> Result<()> {
     namespace.kubectl(&["delete", "actorapp/idle", "--wait=false"])?;
-    wait::until("nothing is left on the node", wait::LIMIT * 2, || {
-        // Those that this test killed have new processes.
-        let of_the_node =
-            |line: &String| ["/config/containerd.toml ", "/config/kubelet.yaml "].iter().any(|part| line.contains(part));
-        let now = node::snapshot(namespace.cluster)?;
-        let left: Vec<_> = now.difference(before).filter(|line| !of_the_node(line)).cloned().collect();
-        ensure!(left.is_empty(), "{}", left.join("\n"));
-        Ok(())
-    })
+    node::wait_until_clean(namespace.cluster, before)
 }
 
 #[test]
@@ -109,52 +99,66 @@ fn a_shim_that_is_killed_costs_its_pod_and_leaves_nothing() -> Result<()> {
     })
 }
 
+/// The last number of a log of numbered lines that come one after the other.
+fn last_line(log: &str) -> Result<u64> {
+    log.lines().last().and_then(|line| line.parse().ok()).with_context(|| log.to_owned())
+}
+
 #[test]
 fn pods_run_on_while_containerd_and_the_kubelet_are_killed() -> Result<()> {
     alone_with_perigee(|namespace| {
+        busybox::import(namespace.cluster)?;
         let before = node::snapshot(namespace.cluster)?;
         let pod = running(namespace)?;
+        // One that writes all the time: while containerd is away, nobody reads what it says.
+        namespace.apply(&busybox::pod("talker", "i=0; while :; do i=$((i+1)); echo $i; usleep 20000; done"))?;
+        namespace.wait_for_condition("pod/talker", "Ready")?;
         let (id, name) = (container_id(&pod)?, pod["metadata"]["name"].as_str().context("a name")?.to_owned());
         for program in ["containerd", "kubelet"] {
+            let said = last_line(&namespace.logs("talker")?)?;
             namespace.cluster.restart_killed(program)?;
             namespace.wait_for_condition(&format!("pod/{name}"), "Ready")?;
             let now = namespace.kubectl_json(&["get", "pod", &name])?;
             ensure!(container_id(&now)? == id && restarts(&now) == restarts(&pod), "after {program}: {:#}", now["status"]);
+            wait::until("the log goes on", wait::LIMIT, || {
+                let says = last_line(&namespace.logs("talker")?)?;
+                ensure!(says > said + 100, "{says}");
+                Ok(())
+            })?;
         }
-        // And it is still under control: it stops when it is told to.
+        ensure!(restarts(&namespace.kubectl_json(&["get", "pod", "talker"])?) == 0);
+        // And they are still under control: they stop when they are told to.
+        namespace.kubectl(&["delete", "pod/talker", "--wait=false"])?;
         leaves_nothing(namespace, &before)
     })
 }
 
-/// As many pods as a node takes in a burst, made and deleted again and again.
+/// An actor that never yields and a program that takes no notice of SIGTERM: neither holds a node up.
 #[test]
-fn a_hundred_pods_come_and_go_and_leave_nothing() -> Result<()> {
-    const AT_ONCE: usize = 20;
-    const ROUNDS: usize = 5;
+fn what_does_not_stop_is_killed_when_its_grace_period_ends() -> Result<()> {
+    const GRACE: Duration = Duration::from_secs(3);
+    /// For the kill, the removal, and the kubelet's telling of it.
+    const REST: Duration = Duration::from_secs(8);
     alone_with_perigee(|namespace| {
+        busybox::import(namespace.cluster)?;
         let image = images::guests(namespace.cluster)?;
         let before = node::snapshot(namespace.cluster)?;
-        for round in 0..ROUNDS {
-            let pods: Vec<_> = (0..AT_ONCE)
-                .map(|number| {
-                    let command: &[&str] = if number % 2 == 0 { &["/hello.wasm"] } else { &["/exit_code.wasm", "7"] };
-                    let mut pod = perigee_e2e::objects::wasm_pod(&format!("pod-{round}-{number}"), &image, command);
-                    pod["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1m", "memory": "8Mi"}});
-                    pod
-                })
-                .collect();
-            namespace.apply_all(&pods)?;
-            for (number, pod) in pods.iter().enumerate() {
-                let name = pod["metadata"]["name"].as_str().context("a name")?;
-                let end = namespace.wait_for_end(name)?;
-                ensure!(end["exitCode"] == if number % 2 == 0 { 0 } else { 7 }, "{name}: {end:#}");
-            }
-            namespace.kubectl(&["delete", "pods", "--all", "--wait=false"])?;
-        }
-        wait::until("nothing is left on the node", wait::LIMIT * 2, || {
-            let left: Vec<_> = node::snapshot(namespace.cluster)?.difference(&before).cloned().collect();
-            ensure!(left.is_empty(), "{}", left.join("\n"));
+        let mut pod = wasm_pod("stubborn", &image, &["/c_spin.wasm"]);
+        pod["spec"]["terminationGracePeriodSeconds"] = GRACE.as_secs().into();
+        pod["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "200m", "memory": "32Mi"}});
+        let containers = pod["spec"]["containers"].as_array_mut().context("a list")?;
+        containers.push(busybox::container("deaf", "trap '' TERM; echo deaf; while :; do sleep 1; done"));
+        namespace.apply(&pod)?;
+        namespace.wait_for_condition("pod/stubborn", "Ready")?;
+        wait::until("the program has begun", wait::LIMIT, || {
+            let log = namespace.kubectl(&["logs", "stubborn", "--container", "deaf"])?;
+            ensure!(log.contains("deaf"), "{log}");
             Ok(())
-        })
+        })?;
+        let since = Instant::now();
+        namespace.kubectl(&["delete", "pod/stubborn"])?;
+        let took = since.elapsed();
+        ensure!(took >= GRACE && took < GRACE + REST, "{took:?}");
+        node::wait_until_clean(namespace.cluster, &before)
     })
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, cluster};
+use crate::cluster::{Cluster, cluster, output_of};
 use crate::{dump, perigee, wait};
 
 /// When set, namespaces stay after their tests, to be looked at.
@@ -175,6 +175,16 @@ impl Namespace {
     /// Everything that the container of a pod, or of a Deployment's pod (`deployment/web`), has printed.
     pub fn logs(&self, object: &str) -> Result<String> {
         self.kubectl(&["logs", object])
+    }
+
+    /// Asks a Service from the host over HTTP, with further options of curl; the answer's body. An answer that tells of a
+    /// failure is an error.
+    pub fn ask(&self, service: &str, path: &str, options: &[&str]) -> Result<String> {
+        let state = self.kubectl_json(&["get", "service", service])?;
+        let address = state["spec"]["clusterIP"].as_str().context("the Service has no address")?;
+        let mut curl = self.cluster.command("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--max-time", "5"]).args(options);
+        output_of(curl.arg(format!("http://{address}{path}")))
     }
 
     fn delete(&self) -> Result<()> {

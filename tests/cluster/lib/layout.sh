@@ -23,6 +23,9 @@ registry=localhost:5757
 pause_image=perigee.test/pause:1
 probe_image=perigee.test/probe:1
 
+# containerd's runtime of pods that name none: as in most clusters, or `perigee`, to hold it to what the node's own has to do.
+default_runtime=${PERIGEE_DEFAULT_RUNTIME:-runc}
+
 # Parent of every cgroup that the cluster makes, in each hierarchy of the host.
 cgroup=perigee-test
 cgroup_mount=/sys/fs/cgroup

@@ -4,7 +4,7 @@
 # Writes a file from config/ with its @NAMES@ filled in by the variables of lib/layout.sh.
 configure() { # FILE
     local name script=()
-    for name in dir tools cgroup node bridge node_address pod_subnet pause_image registry dns_ready; do
+    for name in dir tools cgroup node bridge node_address pod_subnet pause_image registry dns_ready default_runtime; do
         script+=(-e "s|@${name^^}@|${!name}|g")
     done
     sed "${script[@]}" "$here/config/$1" >"$dir/config/$1"
