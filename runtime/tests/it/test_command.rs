@@ -90,3 +90,25 @@ fn running_a_module_with_tests_runs_its_tests() {
     let ran = finish(perigee(&["run"]).arg(&module.path).args(["a::", "--exact", "a::passes"])).code(0);
     assert!(ran.stdout.contains("1 passed"), "{}", ran.stdout);
 }
+
+/// The pool has places for 1,000: the others get theirs in arenas, as in an app.
+#[test]
+fn a_test_has_more_actors_than_the_pool_holds() {
+    let text = r##"(module
+        (import "lunatic::message" "receive" (func $receive (param i32 i32 i64) (result i32)))
+        (import "lunatic::process" "spawn" (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "idle")
+        (func (export "idle") (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1))))
+        (func (export "#lunatic_test_crowd") (local $count i32)
+            (loop $next
+                (if (call $spawn (i64.const 0) (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 4) (i32.const 64) (i32.const 0) (i32.const 96))
+                    (then unreachable))
+                (br_if $next (i32.lt_u (local.tee $count (i32.add (local.get $count) (i32.const 1))) (i32.const 1100)))))
+        (func (export "_start") unreachable))"##;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tests.wasm");
+    std::fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
+    let ran = finish(perigee(&["test"]).arg(&path)).code(0);
+    assert!(ran.stdout.contains("1 passed"), "{}", ran.stdout);
+}
