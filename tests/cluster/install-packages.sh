@@ -15,20 +15,4 @@ needed=(
     "procps sysctl"          # kernel settings
     "ca-certificates update-ca-certificates" # Go's module downloads
 )
-PATH=$PATH:/usr/sbin:/sbin
-
-missing=()
-for entry in "${needed[@]}"; do
-    command -v "${entry#* }" >/dev/null || missing+=("${entry% *}")
-done
-[ ${#missing[@]} -gt 0 ] || exit 0
-
-echo "installing Debian packages: ${missing[*]}"
-if [ "$(id -u)" != 0 ]; then
-    echo "error: that needs root: sudo apt-get install ${missing[*]}" >&2
-    exit 1
-fi
-command -v apt-get >/dev/null || { echo "error: no apt-get here: install these some other way" >&2; exit 1; }
-export DEBIAN_FRONTEND=noninteractive
-apt-get install --yes --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
-    { apt-get update >/dev/null && apt-get install --yes --no-install-recommends "${missing[@]}" >/dev/null; }
+exec "$(dirname "${BASH_SOURCE[0]}")/../install-debian.sh" "${needed[@]}"
