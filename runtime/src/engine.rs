@@ -82,7 +82,8 @@ impl Engine {
     /// # Errors
     /// What is wrong with the module, named by `name`.
     pub fn compile(&self, name: &str, bytes: &[u8]) -> Result<Program, ProgramError> {
-        Program::compile(&self.wasmtime, &self.linker, name, bytes, None)
+        let program = Program::compile(&self.wasmtime, &self.linker, name, bytes, None)?;
+        Ok(if self.dense.is_some() { program.keep_module(bytes.to_vec()) } else { program })
     }
 
     /// Compiles a module of a guest, in the background. Should the guest be killed, the work is finished once it has begun:
@@ -102,12 +103,23 @@ impl Engine {
         Ok(self.guest_modules.background.run(work).await??)
     }
 
-    /// Maps a module that was compiled before, and links its imports.
+    /// Maps a module that was compiled before, and links its imports. The `module` itself is read only where it may have to be
+    /// compiled once more, for places beside those of the pool.
     ///
     /// # Errors
     /// [`ProgramError::Code`] where the code does not fit this engine: then compile the module.
-    pub fn load(&self, name: &str, code: &perigee_cache::Entry) -> Result<Program, ProgramError> {
-        Program::load(&self.wasmtime, &self.linker, name, code)
+    pub fn load(
+        &self,
+        name: &str,
+        code: &perigee_cache::Entry,
+        module: impl FnOnce() -> std::io::Result<Vec<u8>>,
+    ) -> Result<Program, ProgramError> {
+        let program = Program::load(&self.wasmtime, &self.linker, name, code)?;
+        if self.dense.is_none() {
+            return Ok(program);
+        }
+        let unreadable = |reason| ProgramError::Unreadable { name: name.to_owned(), reason };
+        Ok(program.keep_module(module().map_err(unreadable)?))
     }
 
     /// What compiled code depends on besides its module: versions, configuration, processor.
@@ -136,12 +148,6 @@ impl Engine {
     /// Wraps the future of a guest so that it is preempted.
     pub(crate) fn preempt<F>(self: &Arc<Self>, body: F) -> Preempted<F> {
         Preempted::new(Arc::clone(self), body)
-    }
-
-    /// Whether there are places beside those of the pool. Programs need their modules for that: [`Program::keep_module`].
-    #[must_use]
-    pub fn is_dense(&self) -> bool {
-        self.dense.is_some()
     }
 
     /// A store for a guest in the pool.

@@ -36,13 +36,14 @@ pub(crate) enum Pause {
 }
 
 impl Pause {
-    /// Says so of the poll that is under way on this thread. Who says nothing suspends.
+    /// Says so of the poll that is under way on this thread.
     pub(crate) fn note(self) {
         PAUSE.with(|pause| pause.set(self));
     }
 
-    pub(super) fn take() -> Self {
-        PAUSE.with(|pause| pause.replace(Self::Suspended))
+    /// What was said last.
+    pub(super) fn noted() -> Self {
+        PAUSE.with(Cell::get)
     }
 }
 

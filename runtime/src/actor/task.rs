@@ -56,11 +56,12 @@ impl<F: Future<Output: Into<Ended>>> Future for Task<F> {
             return Poll::Ready(ExitReason::Killed.into());
         }
         this.actor.look.runs();
+        // Who says nothing else suspends.
         Pause::Suspended.note();
         let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Pending };
         // A panic of the host ends this actor only, and its links hear of it.
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| body.poll(context)));
-        let pause = Pause::take();
+        let pause = Pause::noted();
         match polled {
             Ok(Poll::Pending) => {
                 this.actor.look.pauses(pause);

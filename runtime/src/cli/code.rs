@@ -36,24 +36,16 @@ impl Code {
 
     /// The program of a class whose module is at `path`.
     pub(super) fn program(&self, engine: &Engine, class: &str, path: &Path) -> anyhow::Result<Program> {
-        let program = self.get(engine, class, path)?;
-        if !engine.is_dense() {
-            return Ok(program);
-        }
-        Ok(program.keep_module(read(path)?))
-    }
-
-    fn get(&self, engine: &Engine, class: &str, path: &Path) -> anyhow::Result<Program> {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         if let Self::Mounted(folder) = self
-            && let Some(program) = mounted(engine, &name, &folder.join(class))
+            && let Some(program) = mounted(engine, &name, &folder.join(class), path)
         {
             return Ok(program);
         }
-        let bytes = read(path)?;
+        let bytes = std::fs::read(path).with_context(|| format!("the module {} cannot be read", path.display()))?;
         let Self::Cache(cache) = self else { return compile(engine, &name, &bytes) };
         match turn(cache, engine, &bytes) {
-            Ok(Some(Turn::Ready(entry))) => match engine.load(&name, &entry) {
+            Ok(Some(Turn::Ready(entry))) => match engine.load(&name, &entry, || Ok(bytes.clone())) {
                 Ok(program) => {
                     tracing::debug!("mapped the compiled code of {name}");
                     Ok(program)
@@ -80,10 +72,6 @@ impl Code {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("the module {} cannot be read", path.display()))
-}
-
 /// Folder of the user's cache; none without a home.
 pub(super) fn folder() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -106,11 +94,14 @@ fn keep(cache: &Cache, writer: Writer, program: &Program) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn mounted(engine: &Engine, name: &str, path: &Path) -> Option<Program> {
-    if !path.exists() {
+fn mounted(engine: &Engine, name: &str, code: &Path, module: &Path) -> Option<Program> {
+    if !code.exists() {
         return None;
     }
-    match Entry::mounted(path).map_err(anyhow::Error::from).and_then(|entry| Ok(engine.load(name, &entry)?)) {
+    match Entry::mounted(code)
+        .map_err(anyhow::Error::from)
+        .and_then(|entry| Ok(engine.load(name, &entry, || std::fs::read(module))?))
+    {
         Ok(program) => {
             tracing::debug!("mapped the compiled code of {name}");
             Some(program)

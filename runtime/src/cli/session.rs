@@ -21,7 +21,7 @@ use super::memory;
 const QUIET: &str = "wasmtime_wasi=warn";
 /// Variable that sets which log lines of Perigee itself are shown, as `tracing_subscriber::EnvFilter` reads it.
 const LOG_VARIABLE: &str = "PERIGEE_LOG";
-/// Threads for file access, databases and name look-ups.
+/// Threads for file access and name look-ups; where databases are closed, too.
 const BLOCKING_THREADS: usize = 64;
 /// How long the last lines of output may take to be written.
 pub(super) const FLUSH: Duration = Duration::from_secs(2);

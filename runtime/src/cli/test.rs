@@ -125,7 +125,7 @@ impl Test {
         let bytes = std::fs::read(&self.file).with_context(|| format!("the module {} cannot be read", self.file.display()))?;
         let engine = Arc::new(Engine::new(Capacity { actors: module::ACTORS })?);
         let name = self.file.file_name().unwrap_or(self.file.as_os_str()).to_string_lossy();
-        let program = engine.compile(&name, &bytes)?.keep_module(bytes);
+        let program = engine.compile(&name, &bytes)?;
         let mut cases: Vec<Case> = program.entrypoints().iter().filter_map(|export| Case::parse(export)).collect();
         cases.sort_by(|one, other| one.name.cmp(&other.name));
         let all = cases.len();

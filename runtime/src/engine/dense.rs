@@ -17,8 +17,10 @@ use self::stack::Stacks;
 use super::config::{self, Allocation, STACK_BYTES};
 use crate::guest::Guest;
 
-/// Guard at the lower end of a stack's slot: a page.
-pub(super) const GUARD_BYTES: usize = 4096;
+/// A page of the system.
+const PAGE: usize = 4096;
+/// Guard at the lower end of a stack's slot.
+pub(super) const GUARD_BYTES: usize = PAGE;
 
 /// The second engine.
 pub(super) struct Dense {
@@ -29,17 +31,16 @@ pub(super) struct Dense {
 }
 
 /// What the configuration of such an engine takes.
-#[derive(Clone)]
 pub(super) struct Slots {
     pub(super) memories: Arc<dyn wasmtime::MemoryCreator>,
     pub(super) stacks: Arc<dyn wasmtime::StackCreator>,
 }
 
 impl Dense {
-    /// An engine for so many actors, with so many stacks.
-    pub(super) fn new(actors: u32, stacks: u32) -> wasmtime::Result<Self> {
+    /// An engine for so many actors.
+    pub(super) fn new(actors: u32) -> wasmtime::Result<Self> {
         let memories = Arc::new(Memories::new(actors));
-        let stacks = Arena::reserve(STACK_BYTES, stacks)?;
+        let stacks = Arena::reserve(STACK_BYTES, config::stacks(actors))?;
         let slots = Slots { memories: Arc::new(Creator(Arc::clone(&memories))), stacks: Arc::new(Stacks(Arc::clone(&stacks))) };
         let engine = wasmtime::Engine::new(&config::config(Allocation::Slots(slots)))?;
         let linker = crate::host::linker(&engine)?;

@@ -8,8 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::background::Background;
 
-/// Modules of guests that are in memory at once: a small one takes two memory mappings, of which a full pool of actors leaves
-/// about 11,000 (see `pool.rs`).
+/// Modules of guests that are in memory at once: a small one takes two memory mappings, of which a process has 65,530
+/// (`vm.max_map_count`) and a full pool of actors takes some thousand.
 const MAX_MODULES: usize = 4_000;
 /// Of so many cores, one compiles: where the processors of a pod are limited by time, what compiles has a share of it whatever
 /// its priority.

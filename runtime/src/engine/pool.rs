@@ -2,7 +2,7 @@
 
 use perigee_spec::AppSpec;
 
-use super::config::{self, Allocation, Reset, stacks};
+use super::config::{self, Allocation, Reset};
 use super::dense::Dense;
 
 /// Actors of a pool. Each stack of it takes a system call and two memory mappings when the process starts, and a live actor
@@ -54,7 +54,7 @@ pub(super) fn dense(actors: u32) -> Option<Dense> {
     if actors == 0 {
         return None;
     }
-    match Dense::new(actors, stacks(actors)) {
+    match Dense::new(actors) {
         Ok(dense) => Some(dense),
         Err(error) => {
             tracing::warn!("no room for {actors} actors more than the pool has: {error:#}");

@@ -90,7 +90,7 @@ mod tests {
         for actors in [16, 100] {
             let engine = Engine::new(Capacity { actors }).unwrap();
             assert_eq!(engine.fingerprint(), compiler.fingerprint(), "{actors}");
-            engine.load("empty.wasm", &code).unwrap();
+            engine.load("empty.wasm", &code, || Ok(EMPTY.to_vec())).unwrap();
         }
     }
 
@@ -103,8 +103,8 @@ mod tests {
         let engine = Engine::new(Capacity { actors: 16 }).unwrap();
         assert_ne!(fingerprint(&other), engine.fingerprint());
         let code = entry(folder.path(), &other.precompile_module(EMPTY).unwrap());
-        assert!(matches!(engine.load("empty.wasm", &code), Err(ProgramError::Code { .. })));
+        assert!(matches!(engine.load("empty.wasm", &code, || Ok(EMPTY.to_vec())), Err(ProgramError::Code { .. })));
         let code = entry(folder.path(), b"no code at all");
-        assert!(matches!(engine.load("empty.wasm", &code), Err(ProgramError::Code { .. })));
+        assert!(matches!(engine.load("empty.wasm", &code, || Ok(EMPTY.to_vec())), Err(ProgramError::Code { .. })));
     }
 }

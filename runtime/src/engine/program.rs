@@ -51,6 +51,14 @@ pub enum ProgramError {
         /// What Wasmtime says.
         reason: String,
     },
+    /// It cannot be read, and might have to be compiled later.
+    #[error("{name}: the module cannot be read: {reason}")]
+    Unreadable {
+        /// The module.
+        name: String,
+        /// What the system says.
+        reason: std::io::Error,
+    },
     /// It needs something that no host function provides.
     #[error("{name}: the module does not link: {reason}")]
     Import {
@@ -135,8 +143,7 @@ impl Program {
     }
 
     /// The same, which can be compiled again for places beside those of the pool.
-    #[must_use]
-    pub fn keep_module(&self, bytes: Vec<u8>) -> Self {
+    pub(super) fn keep_module(&self, bytes: Vec<u8>) -> Self {
         let dense = Some(ForDense { module: bytes.into(), linked: OnceCell::new() });
         Self(Arc::new(Inner { name: self.0.name.clone(), linked: self.0.linked.clone(), dense, _place: None }))
     }

@@ -42,7 +42,7 @@ const ACTORS: u32 = 16;
 fn node(engine: Engine, module: &str) -> Arc<Node> {
     let spec = ActorClass::new("tenant".parse().unwrap());
     let module = wat::parse_str(module).unwrap();
-    let program = engine.compile("tenant", &module).unwrap().keep_module(module);
+    let program = engine.compile("tenant", &module).unwrap();
     let class = Class::prepare(spec, program, &HostValues::default()).unwrap();
     let sink = || Output::new("test", std::io::sink()).unwrap();
     Node::new(engine, vec![class], sink(), sink())

@@ -25,15 +25,15 @@ struct Module {
     path: PathBuf,
 }
 
-fn module() -> Module {
+fn module(text: &str) -> Module {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tests.wasm");
-    std::fs::write(&path, wat::parse_str(MODULE).unwrap()).unwrap();
+    std::fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
     Module { _folder: folder, path }
 }
 
 fn test(args: &[&str]) -> Ran {
-    let module = module();
+    let module = module(MODULE);
     finish(perigee(&["test"]).arg(&module.path).args(args))
 }
 
@@ -86,7 +86,7 @@ fn what_tests_write_is_shown_when_asked_for() {
 
 #[test]
 fn running_a_module_with_tests_runs_its_tests() {
-    let module = module();
+    let module = module(MODULE);
     let ran = finish(perigee(&["run"]).arg(&module.path).args(["a::", "--exact", "a::passes"])).code(0);
     assert!(ran.stdout.contains("1 passed"), "{}", ran.stdout);
 }
@@ -106,9 +106,7 @@ fn a_test_has_more_actors_than_the_pool_holds() {
                     (then unreachable))
                 (br_if $next (i32.lt_u (local.tee $count (i32.add (local.get $count) (i32.const 1))) (i32.const 1100)))))
         (func (export "_start") unreachable))"##;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tests.wasm");
-    std::fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
-    let ran = finish(perigee(&["test"]).arg(&path)).code(0);
+    let module = module(text);
+    let ran = finish(perigee(&["test"]).arg(&module.path)).code(0);
     assert!(ran.stdout.contains("1 passed"), "{}", ran.stdout);
 }

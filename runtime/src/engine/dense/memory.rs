@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
+use super::PAGE;
 use super::arena::{Arena, Slot};
 
 /// The smallest slot: a page of WebAssembly, and one to grow by.
@@ -18,7 +19,6 @@ const LARGEST: usize = 4 << 30;
 const SIZES: usize = (LARGEST / SMALLEST).trailing_zeros() as usize + 1;
 /// Address space for all slots of one size. That of all sizes, and of the pool, is well below the 128 TiB of a process.
 const ARENA_BYTES: usize = 2 << 40;
-const PAGE: usize = 4096;
 
 /// The arenas of one engine, each reserved when the first memory of its size comes.
 pub(super) struct Memories {

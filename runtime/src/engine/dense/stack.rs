@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use wasmtime::{StackCreator, StackMemory};
 
+use super::GUARD_BYTES;
 use super::arena::{Arena, Slot};
 
-const PAGE: usize = super::GUARD_BYTES;
 /// `MADV_GUARD_INSTALL` of Linux 6.13: pages that must not be touched, without a mapping of their own.
 const MADV_GUARD_INSTALL: libc::c_int = 102;
 
@@ -19,7 +19,7 @@ pub(super) struct Stacks(pub(super) Arc<Arena>);
 #[expect(unsafe_code, reason = "Wasmtime cannot check what a stack is")]
 unsafe impl StackCreator for Stacks {
     fn new_stack(&self, size: usize, _: bool) -> wasmtime::Result<Box<dyn StackMemory>> {
-        wasmtime::ensure!(PAGE + size <= self.0.slot_bytes(), "defect: a stack of {size} bytes is too large for its slot");
+        wasmtime::ensure!(GUARD_BYTES + size <= self.0.slot_bytes(), "defect: a stack of {size} bytes is too large for its slot");
         let Some(slot) = self.0.take() else { wasmtime::bail!("all places for stacks are taken") };
         if slot.is_first_use {
             guard(&slot)?;
@@ -33,10 +33,10 @@ unsafe impl StackCreator for Stacks {
 fn guard(slot: &Slot) -> io::Result<()> {
     let page = slot.start().as_ptr().cast();
     // SAFETY: a page of this slot, which nobody uses yet.
-    let installed = unsafe { libc::madvise(page, PAGE, MADV_GUARD_INSTALL) == 0 };
+    let installed = unsafe { libc::madvise(page, GUARD_BYTES, MADV_GUARD_INSTALL) == 0 };
     // An older kernel takes a mapping for it, of which there are too few for very many stacks.
     // SAFETY: as above.
-    if installed || unsafe { libc::mprotect(page, PAGE, libc::PROT_NONE) == 0 } {
+    if installed || unsafe { libc::mprotect(page, GUARD_BYTES, libc::PROT_NONE) == 0 } {
         return Ok(());
     }
     Err(io::Error::last_os_error())
@@ -53,12 +53,12 @@ unsafe impl StackMemory for Stack {
 
     fn range(&self) -> Range<usize> {
         let start = self.0.start().as_ptr().expose_provenance();
-        start + PAGE..start + self.0.bytes()
+        start + GUARD_BYTES..start + self.0.bytes()
     }
 
     fn guard_range(&self) -> Range<*mut u8> {
         let start = self.0.start().as_ptr();
-        start..start.wrapping_add(PAGE)
+        start..start.wrapping_add(GUARD_BYTES)
     }
 }
 
@@ -66,7 +66,7 @@ impl Drop for Stack {
     #[expect(unsafe_code, reason = "memory that only raw pointers reach")]
     fn drop(&mut self) {
         // SAFETY: whole pages of the slot above the guard; nobody runs on a stack that is dropped.
-        unsafe { self.0.discard(PAGE, self.0.bytes() - PAGE) };
+        unsafe { self.0.discard(GUARD_BYTES, self.0.bytes() - GUARD_BYTES) };
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
         assert!(stacks.new_stack(64 << 10, false).is_err(), "no room for its guard");
     }
 
-    /// A write to the guard ends the process: so it is another process that does it.
+    /// Touching it would end the process: so the kernel is asked to.
     #[test]
     #[expect(unsafe_code, reason = "memory that only raw pointers reach")]
     fn the_guard_cannot_be_touched() {
