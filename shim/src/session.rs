@@ -77,6 +77,7 @@ async fn converse(control: &Control, args: &[String], stdio: &Stdio, wishes: wat
     };
     match told {
         Ok(status) => status,
+        Err(error) if has_gone(&error) => KILLED,
         Err(error) => {
             let end = if stdio.terminal { "\r\n" } else { "\n" };
             let text = format!("perigee: the container's actors cannot be asked: {error}{end}");
@@ -85,6 +86,12 @@ async fn converse(control: &Control, args: &[String], stdio: &Stdio, wishes: wat
             CANNOT_ASK
         }
     }
+}
+
+/// Whether the worker has ended before it read what it was asked, or all of it. It listens as long as it lives.
+fn has_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset)
 }
 
 async fn pass_on(mut session: Session, streams: &mut Streams, mut wishes: watch::Receiver<Wishes>) -> io::Result<u32> {
@@ -172,6 +179,24 @@ impl Streams {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_ends_before_it_answers_ends_the_exec_however_much_it_read() {
+        for reads in [0, 1] {
+            let bundle = tempfile::tempdir().unwrap();
+            let control = Control::new(bundle.path());
+            let listener = std::os::unix::net::UnixListener::from(control.listen().unwrap());
+            let worker = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                std::io::Read::read_exact(&mut stream, &mut vec![0; reads]).unwrap();
+            });
+            let (_wish, wishes) = watch::channel(Wishes::default());
+            let stdio = Stdio::new("", "", "", false);
+            assert_eq!(relay(&control, &["ps".to_owned()], &stdio, wishes.clone()).await, KILLED, "{reads} bytes were read");
+            worker.join().unwrap();
+            assert_eq!(relay(&control, &["ps".to_owned()], &stdio, wishes).await, KILLED, "nobody listens any more");
+        }
+    }
 
     #[test]
     fn the_first_signal_that_would_end_a_process_counts() {
