@@ -10,6 +10,7 @@ mod pool;
 mod precompiled;
 mod preempt;
 mod program;
+mod stack;
 mod trap;
 
 pub(crate) use clock::Clock;
@@ -20,6 +21,7 @@ pub use pool::Capacity;
 pub use precompiled::Compiler;
 use preempt::{Preempted, Turns};
 pub use program::{Program, ProgramError};
+pub(crate) use stack::Tidied;
 pub(crate) use trap::trap_text;
 
 use std::sync::Arc;
@@ -153,6 +155,11 @@ impl Engine {
     /// A store for a guest in the pool.
     pub(crate) fn store(&self, guest: Guest) -> Store<Guest> {
         new_store(&self.wasmtime, guest)
+    }
+
+    /// Whether what runs in `store` has its place in the pool.
+    fn is_in_pool(&self, store: &Store<Guest>) -> bool {
+        wasmtime::Engine::same(store.engine(), &self.wasmtime)
     }
 
     /// Makes an instance of `program` in `store`, which is one for the pool. The guest may get a store for another place.

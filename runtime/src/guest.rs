@@ -35,6 +35,8 @@ pub(crate) struct Guest {
     sockets: Option<Box<Sockets>>,
     makings: Option<Box<Makings>>,
     databases: Option<Box<Databases>>,
+    /// It has used up a time slice, at least.
+    pub(crate) was_preempted: bool,
     /// Processor time that it may use; `None`: any.
     pub(crate) fuel: Option<Arc<Fuel>>,
     /// The end of what it wrote to standard error; made with `wasi`.
@@ -54,6 +56,7 @@ impl Guest {
             actor,
             class,
             memory: None,
+            was_preempted: false,
             last_receiver: None,
             wasi: None,
             errors: Table::default(),

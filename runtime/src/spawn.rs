@@ -8,6 +8,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::actor::{Actor, ActorId, Ended, Exit, ExitReason, LinkError, Prepare, Quota, QuotaExceeded};
 use crate::class::Class;
+use crate::engine::Tidied;
 use crate::guest::Guest;
 use crate::node::Node;
 
@@ -181,7 +182,8 @@ fn not_instantiated(class: &Class, store: &Store<Guest>, error: &wasmtime::Error
     }
 }
 
-async fn run(mut store: Store<Guest>, function: Result<Func, String>, params: Vec<Val>) -> Ended {
+async fn run(store: Store<Guest>, function: Result<Func, String>, params: Vec<Val>) -> Ended {
+    let mut store = Tidied::new(store);
     let function = match function {
         Ok(function) => function,
         Err(missing) => return ExitReason::Trap(missing).into(),
@@ -190,10 +192,14 @@ async fn run(mut store: Store<Guest>, function: Result<Func, String>, params: Ve
         None => call(&mut store, function, &params).await,
         Some(fuel) => fuel.count(call(&mut store, function, &params)).await,
     };
-    match called {
+    let ended = match called {
         Ok(()) => ExitReason::Normal.into(),
         Err(error) => Ended { reason: reason(&store, &error), last_words: store.data().last_words() },
+    };
+    if ended.reason.is_normal() {
+        store.ended_by_itself();
     }
+    ended
 }
 
 async fn call(store: &mut Store<Guest>, function: Func, params: &[Val]) -> wasmtime::Result<()> {
@@ -215,4 +221,20 @@ fn reason(store: &Store<Guest>, error: &wasmtime::Error) -> ExitReason {
         return ExitReason::OutOfMemory { limit: guest.actor.limits().memory, wanted };
     }
     ExitReason::Trap(crate::engine::trap_text(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million actors pay for each byte, and every spawn copies them a few times.
+    #[test]
+    fn what_a_live_actor_carries_stays_small() {
+        fn size_of_output<A, B, C, F>(_: impl FnOnce(A, B, C) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size_of_output(run) <= 576, "the future of its body: {} bytes", size_of_output(run));
+        assert!(size_of::<Guest>() <= 256, "the state of its host functions: {} bytes", size_of::<Guest>());
+        assert!(size_of::<Actor>() <= 416, "what others see of it: {} bytes", size_of::<Actor>());
+    }
 }

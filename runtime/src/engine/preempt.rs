@@ -38,12 +38,13 @@ thread_local! {
 /// a long wait: its slice begins only now.
 pub(super) fn arm(store: &mut Store<Guest>) {
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|store| {
-        let guest = store.data();
+    store.epoch_deadline_callback(|mut store| {
+        let guest = store.data_mut();
         guest.check_fuel()?;
         if guest.node.engine.clock.ticks() == SLICE_START.get() {
             return Ok(UpdateDeadline::Continue(1));
         }
+        guest.was_preempted = true;
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(SliceOver { told: false })))
     });
 }

@@ -13,6 +13,8 @@ use crate::ROUND;
 /// Actors that are started anew as long as a round lasts, and how many each may have below it.
 const ROOTS: u32 = 20;
 const BELOW: u32 = 20;
+/// All of them.
+pub(crate) const ACTORS: usize = (ROOTS * (BELOW + 1)) as usize;
 /// How long what actors left to other threads may take: a database that is stopped, a module that is compiled.
 const PATIENCE: Duration = Duration::from_secs(20);
 
