@@ -106,16 +106,13 @@ impl System {
         }
         self.table.insert(Arc::clone(actor));
         let held_back = spawner.map(HeldBack::by);
-        let (system, actor) = (Arc::clone(self), Arc::clone(actor));
-        sync::spawn(self.tasks.track_future(async move {
-            let ended = Task::new(Arc::clone(&actor), held_back, body).await;
-            system.bury(&actor, ended, told);
-        }));
+        let task = Task::new(Arc::clone(self), Arc::clone(actor), told, held_back, body);
+        sync::spawn(self.tasks.track_future(task));
         Ok(())
     }
 
     /// Whoever hears of an end finds nothing of the actor any more: no id, no name, no place in a quota.
-    fn bury(&self, actor: &Arc<Actor>, ended: Ended, told: Option<oneshot::Sender<Exit>>) {
+    pub(super) fn bury(&self, actor: &Arc<Actor>, ended: Ended, told: Option<oneshot::Sender<Exit>>) {
         self.table.remove(actor.id);
         let (Ended { reason, last_words }, relations) = actor.finish(ended);
         self.log.end(actor, &reason);

@@ -1,4 +1,7 @@
-//! The task of one actor: polls its body until that ends or somebody ends it.
+//! The task of one actor: polls its body until that ends or somebody ends it, then buries it.
+//!
+//! It is written out rather than an `async` block, in which what is awaited would have its place twice: every live actor pays
+//! for that in memory, every spawn in copying.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -7,14 +10,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
+use tokio::sync::oneshot;
 
 use super::exit::Ended;
 use super::gate::{HeldBack, Pause};
-use super::{Actor, ExitReason};
+use super::{Actor, Exit, ExitReason, System};
 
 pin_project! {
     pub(super) struct Task<F> {
+        system: Arc<System>,
         actor: Arc<Actor>,
+        // Who hears of its end, beside its links.
+        told: Option<oneshot::Sender<Exit>>,
         // Until its spawner lets it go.
         held_back: Option<HeldBack>,
         // What others wake it by, as they know it.
@@ -26,8 +33,14 @@ pin_project! {
 }
 
 impl<F> Task<F> {
-    pub(super) fn new(actor: Arc<Actor>, held_back: Option<HeldBack>, body: F) -> Self {
-        Self { actor, held_back, waker: None, body: Some(body) }
+    pub(super) fn new(
+        system: Arc<System>,
+        actor: Arc<Actor>,
+        told: Option<oneshot::Sender<Exit>>,
+        held_back: Option<HeldBack>,
+        body: F,
+    ) -> Self {
+        Self { system, actor, told, held_back, waker: None, body: Some(body) }
     }
 }
 
@@ -39,11 +52,9 @@ fn be_woken(actor: &Actor, known: &mut Option<Waker>, waker: &Waker) {
     }
 }
 
-impl<F: Future<Output: Into<Ended>>> Future for Task<F> {
-    type Output = Ended;
-
+impl<F: Future<Output: Into<Ended>>> Task<F> {
     /// Of an end that was decided by others, the reason is found by [`Actor::finish`].
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
+    fn poll_body(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
         let mut this = self.project();
         if this.held_back.as_ref().is_some_and(|spawner| spawner.is_held(context)) {
             return Poll::Pending;
@@ -79,5 +90,16 @@ impl<F: Future<Output: Into<Ended>>> Future for Task<F> {
                 Poll::Ready(ExitReason::HostFault(text.unwrap_or_else(|| "panic".to_owned())).into())
             }
         }
+    }
+}
+
+impl<F: Future<Output: Into<Ended>>> Future for Task<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Poll::Ready(ended) = self.as_mut().poll_body(context) else { return Poll::Pending };
+        let this = self.project();
+        this.system.bury(this.actor, ended, this.told.take());
+        Poll::Ready(())
     }
 }
