@@ -45,6 +45,40 @@ fn nobody_waits_for_ever_at_a_mailbox_that_is_full_now_and_then() {
     });
 }
 
+/// Two actors fill a mailbox of 8 shares, of two messages each, and send on in turns.
+#[test]
+fn senders_that_take_turns_all_come_to_their_end_and_none_overtakes_itself() {
+    const EACH: u8 = 12;
+    explore(|| {
+        let system = Arc::<System>::default();
+        let share = 2 * message(0, 0).cost();
+        let receiver = prepare(&system, ActorLimits { mailbox: 8 * share, ..LIMITS });
+        let own = Arc::clone(&receiver);
+        let body = async move {
+            let mut expected = Expected::default();
+            for _ in 0..2 * EACH {
+                expected.check(receive(&own).await);
+            }
+            ExitReason::Normal
+        };
+        let exit = system.launch(&receiver, None, None, body).unwrap();
+        let senders = [1, 2].map(|tag| {
+            let receiver = Arc::clone(&receiver);
+            spawn(&system, |own| async move {
+                for number in 0..EACH {
+                    receiver.send(message(tag, number), Some(&own)).await.unwrap();
+                }
+                ExitReason::Normal
+            })
+        });
+        for (_, exit) in senders {
+            assert_eq!(reason(exit), ExitReason::Normal);
+        }
+        assert_eq!(reason(exit), ExitReason::Normal);
+        assert_eq!(receiver.memory(), 0);
+    });
+}
+
 #[test]
 fn a_receive_that_is_given_up_loses_nothing_and_changes_no_order() {
     explore(|| {

@@ -7,7 +7,7 @@ use super::account::Account;
 use super::gate::Gate;
 use super::link::Relations;
 use super::look::Look;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Room};
 use super::quota::{Charge, Quota};
 use super::sync::{AtomicBool, AtomicU8, Mutex, MutexGuard, Ordering};
 use super::{ActorId, ExitReason};
@@ -160,10 +160,11 @@ impl Actor {
         self.is_ending.load(Ordering::Acquire)
     }
 
-    /// Bytes of messages that its mailbox has room for.
-    pub(super) fn room(&self, inner: &Inner) -> usize {
+    /// What its mailbox has room for.
+    pub(super) fn room(&self, inner: &Inner) -> Room {
         let memory = usize::try_from(self.account.room()).unwrap_or(usize::MAX);
-        self.mailbox_limit.saturating_sub(inner.mailbox.bytes()).min(memory)
+        let free = self.mailbox_limit.saturating_sub(inner.mailbox.bytes()).min(memory);
+        Room::new(free, self.mailbox_limit)
     }
 
     /// No code that can panic runs under the lock but allocation, so a poisoned one is still consistent.

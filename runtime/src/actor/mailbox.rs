@@ -6,7 +6,11 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 use super::account::Account;
-use super::{Envelope, Filter};
+use super::{ActorId, Envelope, Filter};
+
+/// Of a mailbox, what is let in at once: senders wait until so much of it is free, and one that waited may send so much before
+/// the next one has its turn. A sender that was let in for a single message would have to be suspended and woken for each.
+const SHARES: usize = 8;
 
 /// A sender that waits for room. It has its place until its message is delivered, or it gives up.
 struct Waiting {
@@ -15,6 +19,34 @@ struct Waiting {
     waker: Waker,
     /// There is room for its message, and it was told so.
     is_let_in: bool,
+}
+
+/// What a sender that was let in may still send before others that wait, in bytes.
+struct Turn {
+    sender: ActorId,
+    left: usize,
+}
+
+/// Who delivers a message.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct From {
+    /// `None`: no actor.
+    pub(super) sender: Option<ActorId>,
+    /// Its place among those that wait, if it has one.
+    pub(super) ticket: Option<u64>,
+}
+
+/// How much more a mailbox takes, and what it takes at once, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) free: usize,
+    share: usize,
+}
+
+impl Room {
+    pub(super) fn new(free: usize, limit: usize) -> Self {
+        Self { free, share: limit / SHARES }
+    }
 }
 
 #[derive(Default)]
@@ -29,6 +61,8 @@ pub(super) struct Mailbox {
     /// In the order of their tickets, which is that of their coming.
     senders: VecDeque<Waiting>,
     next_ticket: u64,
+    /// Of those that were let in last, as long as others wait.
+    turns: VecDeque<Turn>,
 }
 
 /// What became of a delivery.
@@ -59,10 +93,19 @@ impl Mailbox {
     }
 
     /// Hands over past the queue what the actor waits for, however full the queue is: the wait could not end otherwise.
-    /// Whatever it takes in is charged to `account`. The sender has a `ticket` if it waited.
-    pub(super) fn deliver(&mut self, envelope: Envelope, ticket: Option<u64>, room: usize, account: &Account) -> Delivery {
+    /// Whatever it takes in is charged to `account`.
+    pub(super) fn deliver(&mut self, envelope: Envelope, from: From, room: Room, account: &Account) -> Delivery {
+        let size = envelope.mailbox_cost();
+        let delivery = self.try_deliver(envelope, from, room, account);
+        if !matches!(delivery, Delivery::Full(_)) {
+            self.count_turn(from, size, room.share);
+        }
+        delivery
+    }
+
+    fn try_deliver(&mut self, envelope: Envelope, from: From, room: Room, account: &Account) -> Delivery {
         let cost = envelope.cost();
-        let is_let_in = self.is_let_in(ticket);
+        let is_let_in = self.is_let_in(from, envelope.mailbox_cost());
         // By tag, it may wait for this one alone; whatever comes first, it gets from those who came first.
         let passes = is_let_in || matches!(self.awaited, Some(Filter::Tags(_)));
         if passes && self.is_awaited(&envelope) {
@@ -76,7 +119,7 @@ impl Mailbox {
         // Without a message in it, it takes any that is no larger than the limit, or a sender could wait for ever.
         if self.bytes == 0 {
             account.add(cost);
-        } else if envelope.mailbox_cost() > room || account.charge(cost).is_err() {
+        } else if envelope.mailbox_cost() > room.free || account.charge(cost).is_err() {
             return Delivery::Full(envelope);
         }
         self.bytes += envelope.mailbox_cost();
@@ -138,23 +181,37 @@ impl Mailbox {
         self.senders.binary_search_by_key(&ticket, |waiting| waiting.ticket).ok()
     }
 
-    /// Whether a sender comes before those that wait.
-    fn is_let_in(&self, ticket: Option<u64>) -> bool {
-        match ticket {
-            None => self.senders.is_empty(),
+    /// Whether a message of that size comes before those of others that wait.
+    fn is_let_in(&self, from: From, size: usize) -> bool {
+        match from.ticket {
+            None => {
+                self.senders.is_empty() || self.turns.iter().any(|turn| Some(turn.sender) == from.sender && turn.left >= size)
+            }
             Some(ticket) => self.place(ticket).is_some_and(|place| self.senders[place].is_let_in),
+        }
+    }
+
+    /// Begins the turn of one that waited, or counts what it sent in it.
+    fn count_turn(&mut self, from: From, size: usize, share: usize) {
+        let Some(sender) = from.sender.filter(|_| !self.senders.is_empty()) else { return };
+        if from.ticket.is_some() {
+            self.turns.truncate(SHARES - 1);
+            self.turns.push_front(Turn { sender, left: share.saturating_sub(size) });
+        } else if let Some(turn) = self.turns.iter_mut().find(|turn| turn.sender == sender) {
+            turn.left = turn.left.saturating_sub(size);
         }
     }
 
     /// Queues a sender, or renews its waker. One that was let in and found no room after all keeps its place. Returns its
     /// ticket.
-    pub(super) fn wait_for_room(&mut self, ticket: Option<u64>, cost: usize, waker: &Waker) -> u64 {
-        if let Some((ticket, place)) = ticket.and_then(|ticket| Some((ticket, self.place(ticket)?))) {
+    pub(super) fn wait_for_room(&mut self, from: From, cost: usize, waker: &Waker) -> u64 {
+        if let Some((ticket, place)) = from.ticket.and_then(|ticket| Some((ticket, self.place(ticket)?))) {
             let waiting = &mut self.senders[place];
             waiting.waker.clone_from(waker);
             waiting.is_let_in = false;
             return ticket;
         }
+        self.turns.retain(|turn| Some(turn.sender) != from.sender);
         self.next_ticket += 1;
         self.senders.push_back(Waiting { ticket: self.next_ticket, cost, waker: waker.clone(), is_let_in: false });
         self.next_ticket
@@ -164,17 +221,25 @@ impl Mailbox {
         if let Some(place) = self.place(ticket) {
             self.senders.remove(place);
         }
+        if self.senders.is_empty() {
+            self.turns.clear();
+        }
     }
 
-    /// Lets in the senders whose messages fit into `room`, in the order in which they came; at least the first when no
-    /// message is queued. Returns whom to wake.
-    pub(super) fn admit(&mut self, mut room: usize) -> Vec<Waker> {
+    /// Lets in senders, in the order in which they came: as many as there are free shares, or whose messages fit, where one is
+    /// larger than a share. When the actor has nothing to receive, one is let in for whose message there is room; at least
+    /// the first when no message is queued. Returns whom to wake.
+    pub(super) fn admit(&mut self, room: Room) -> Vec<Waker> {
+        let mut free = room.free;
         let mut admitted = Vec::new();
+        if free < room.share && !self.queue.is_empty() && self.awaited.is_none() {
+            return admitted;
+        }
         for (place, waiting) in self.senders.iter_mut().enumerate() {
-            if waiting.cost > room && (self.bytes > 0 || place > 0) {
+            if waiting.cost > free && (self.bytes > 0 || place > 0) {
                 break;
             }
-            room = room.saturating_sub(waiting.cost);
+            free = free.saturating_sub(waiting.cost.max(room.share));
             if !std::mem::replace(&mut waiting.is_let_in, true) {
                 admitted.push(waiting.waker.clone());
             }
@@ -185,6 +250,7 @@ impl Mailbox {
     /// Empties it when its actor has ended: the senders that wait learn that by trying again.
     pub(super) fn close(&mut self) -> (VecDeque<Envelope>, Vec<Waker>) {
         self.awaited = None;
+        self.turns.clear();
         self.bytes = 0;
         let mut left = std::mem::take(&mut self.queue);
         left.extend(self.take_delivered());

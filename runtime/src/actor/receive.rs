@@ -89,6 +89,7 @@ impl Actor {
         let mut inner = self.lock();
         let Some(envelope) = inner.mailbox.take(&filter) else {
             inner.mailbox.wait_for(filter);
+            self.admit_senders(inner);
             return None;
         };
         self.admit_senders(inner);

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-use super::mailbox::Delivery;
+use super::mailbox::{Delivery, From};
 use super::{Actor, ActorId, Envelope, ExitReason, Message};
 
 /// Why a message can never be delivered.
@@ -39,16 +39,16 @@ impl Drop for Place<'_> {
 }
 
 impl Actor {
-    /// Delivers a message to this actor if it can without waiting; else the message comes back. A dead one drops it.
+    /// Delivers a message of `sender` to this actor if it can without waiting; else the message comes back. A dead one drops it.
     ///
     /// # Errors
     /// [`SendError::TooLarge`].
-    pub fn try_send(&self, message: Message) -> Result<Option<Message>, SendError> {
+    pub fn try_send(&self, message: Message, sender: Option<ActorId>) -> Result<Option<Message>, SendError> {
         let cost = message.cost();
         if cost > self.limits().mailbox {
             return Err(SendError::TooLarge { receiver: self.id, cost, limit: self.limits().mailbox });
         }
-        Ok(match self.try_deliver(Envelope::Message(message), None) {
+        Ok(match self.try_deliver(Envelope::Message(message), sender, None) {
             Some(Envelope::Message(message)) => Some(message),
             _ => None,
         })
@@ -62,7 +62,8 @@ impl Actor {
     /// # Errors
     /// [`SendError::TooLarge`].
     pub async fn send(&self, message: Message, sender: Option<&Self>) -> Result<(), SendError> {
-        let Some(message) = self.try_send(message)? else { return Ok(()) };
+        let id = sender.map(|sender| sender.id);
+        let Some(message) = self.try_send(message, id)? else { return Ok(()) };
         let mut left = Some(Envelope::Message(message));
         if sender.is_some_and(|sender| std::ptr::eq(sender, self)) {
             self.end(ExitReason::MailboxFull);
@@ -70,7 +71,7 @@ impl Actor {
         let mut place = Place { receiver: self, ticket: None };
         poll_fn(|context| {
             let Some(envelope) = left.take() else { return Poll::Ready(()) };
-            left = self.try_deliver(envelope, Some((&mut place, context.waker())));
+            left = self.try_deliver(envelope, id, Some((&mut place, context.waker())));
             if left.is_some() { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
@@ -79,20 +80,25 @@ impl Actor {
 
     /// `Some`: there is no room for it, or others came first. Who waits has its place then, under the same lock: it hears of
     /// all room that is made from here on.
-    fn try_deliver(&self, envelope: Envelope, waits: Option<(&mut Place<'_>, &Waker)>) -> Option<Envelope> {
+    fn try_deliver(
+        &self,
+        envelope: Envelope,
+        sender: Option<ActorId>,
+        waits: Option<(&mut Place<'_>, &Waker)>,
+    ) -> Option<Envelope> {
         let waker = {
             let mut inner = self.lock();
             if !inner.alive {
                 return None;
             }
             let room = self.room(&inner);
-            let ticket = waits.as_ref().and_then(|(place, _)| place.ticket);
-            match inner.mailbox.deliver(envelope, ticket, room, &self.account) {
+            let from = From { sender, ticket: waits.as_ref().and_then(|(place, _)| place.ticket) };
+            match inner.mailbox.deliver(envelope, from, room, &self.account) {
                 Delivery::Awaited => inner.waker.clone(),
                 Delivery::Queued => None,
                 Delivery::Full(envelope) => {
                     if let Some((place, waker)) = waits {
-                        place.ticket = Some(inner.mailbox.wait_for_room(ticket, envelope.mailbox_cost(), waker));
+                        place.ticket = Some(inner.mailbox.wait_for_room(from, envelope.mailbox_cost(), waker));
                     }
                     return Some(envelope);
                 }

@@ -19,9 +19,19 @@ fn room(messages: usize) -> usize {
     message(0, b"x").mailbox_cost() * messages
 }
 
+/// So many bytes are free, and messages are let in one by one.
+fn all(free: usize) -> Room {
+    Room { free, share: 0 }
+}
+
+/// Who has that ticket, or none yet.
+fn from(ticket: Option<u64>) -> From {
+    From { ticket, ..From::default() }
+}
+
 impl Mailbox {
     fn get(&mut self, envelope: Envelope, room: usize) -> Delivery {
-        self.deliver(envelope, None, room, &Account::new(u64::MAX))
+        self.deliver(envelope, From::default(), all(room), &Account::new(u64::MAX))
     }
 }
 
@@ -84,27 +94,66 @@ fn untagged_messages_match_no_list_of_tags() {
 fn a_sender_that_found_no_room_after_all_keeps_its_place() {
     let mut mailbox = Mailbox::default();
     let waker = Waker::noop();
-    let (first, second) = (mailbox.wait_for_room(None, 10, waker), mailbox.wait_for_room(None, 10, waker));
-    assert_eq!(mailbox.admit(10).len(), 1);
-    mailbox.wait_for_room(Some(first), 10, waker);
-    assert_eq!((mailbox.is_let_in(Some(first)), mailbox.is_let_in(Some(second))), (false, false));
-    assert_eq!(mailbox.admit(10).len(), 1);
-    assert_eq!((mailbox.is_let_in(Some(first)), mailbox.is_let_in(Some(second))), (true, false));
+    let (first, second) = (mailbox.wait_for_room(from(None), 10, waker), mailbox.wait_for_room(from(None), 10, waker));
+    assert_eq!(mailbox.admit(all(10)).len(), 1);
+    mailbox.wait_for_room(from(Some(first)), 10, waker);
+    assert_eq!((mailbox.is_let_in(from(Some(first)), 10), mailbox.is_let_in(from(Some(second)), 10)), (false, false));
+    assert_eq!(mailbox.admit(all(10)).len(), 1);
+    assert_eq!((mailbox.is_let_in(from(Some(first)), 10), mailbox.is_let_in(from(Some(second)), 10)), (true, false));
 }
 
 #[test]
 fn nobody_overtakes_a_sender_that_was_let_in_and_has_not_sent_yet() {
     let account = Account::new(u64::MAX);
     let mut mailbox = Mailbox::default();
-    let send = |mailbox: &mut Mailbox, ticket| mailbox.deliver(message(0, b"x"), ticket, usize::MAX, &account);
-    let waits = mailbox.wait_for_room(None, 1, Waker::noop());
+    let send = |mailbox: &mut Mailbox, ticket| mailbox.deliver(message(0, b"x"), from(ticket), all(usize::MAX), &account);
+    let waits = mailbox.wait_for_room(from(None), 1, Waker::noop());
     assert!(matches!(send(&mut mailbox, Some(waits)), Delivery::Full(_)), "it was not told to");
-    mailbox.admit(1);
-    assert!(mailbox.admit(1).is_empty(), "it is told once");
+    mailbox.admit(all(1));
+    assert!(mailbox.admit(all(1)).is_empty(), "it is told once");
     assert!(matches!(send(&mut mailbox, None), Delivery::Full(_)));
     assert!(matches!(send(&mut mailbox, Some(waits)), Delivery::Queued));
     mailbox.forget_sender(waits);
     assert!(matches!(send(&mut mailbox, None), Delivery::Queued));
+}
+
+#[test]
+fn who_was_let_in_sends_a_share_before_the_next_has_its_turn() {
+    let account = Account::new(u64::MAX);
+    let mut mailbox = Mailbox::default();
+    let size = room(1);
+    let send = |mailbox: &mut Mailbox, sender: u64, ticket| {
+        let from = From { sender: Some(ActorId(sender)), ticket };
+        let delivery = mailbox.deliver(message(0, b"x"), from, Room { free: usize::MAX, share: 3 * size }, &account);
+        matches!(delivery, Delivery::Queued)
+    };
+    let of = |sender| From { sender: Some(ActorId(sender)), ticket: None };
+    let (first, second) = (mailbox.wait_for_room(of(1), size, Waker::noop()), mailbox.wait_for_room(of(2), size, Waker::noop()));
+    assert_eq!(mailbox.admit(Room { free: 3 * size, share: 3 * size }).len(), 1, "the share of the first");
+    assert!(send(&mut mailbox, 1, Some(first)));
+    mailbox.forget_sender(first);
+    assert!(!send(&mut mailbox, 3, None), "one that did not wait");
+    assert!(send(&mut mailbox, 1, None) && send(&mut mailbox, 1, None));
+    assert!(!send(&mut mailbox, 1, None), "its turn is over");
+    mailbox.wait_for_room(of(1), size, Waker::noop());
+    assert!(!mailbox.is_let_in(from(Some(second)), size), "it was not told to");
+    assert_eq!(mailbox.admit(Room { free: 3 * size, share: 3 * size }).len(), 1);
+    assert!(send(&mut mailbox, 2, Some(second)));
+}
+
+#[test]
+fn senders_wait_until_a_share_is_free_unless_the_actor_waits_too() {
+    let mut mailbox = Mailbox::default();
+    let (size, share) = (room(1), room(2));
+    mailbox.get(message(0, b"x"), usize::MAX);
+    mailbox.wait_for_room(From::default(), size, Waker::noop());
+    assert!(mailbox.admit(Room { free: size, share }).is_empty());
+    mailbox.wait_for(Filter::Tags(vec![7]));
+    assert!(mailbox.admit(Room { free: size - 1, share }).is_empty(), "no room");
+    assert_eq!(mailbox.admit(Room { free: size, share }).len(), 1, "what is queued is not what it waits for");
+    mailbox.stop_waiting();
+    mailbox.wait_for_room(From::default(), size, Waker::noop());
+    assert_eq!(mailbox.admit(Room { free: 2 * share, share }).len(), 1, "a share for each of the two");
 }
 
 #[derive(Debug, Clone)]
@@ -168,7 +217,7 @@ proptest! {
         for (sent, step) in (0u32..).zip(steps) {
             match step {
                 Step::Send(tag) => {
-                    mailbox.deliver(message(tag, &sent.to_le_bytes()), None, usize::MAX, &account);
+                    mailbox.deliver(message(tag, &sent.to_le_bytes()), From::default(), all(usize::MAX), &account);
                     model.left.push((tag, sent));
                     if model.waits_for.is_some_and(|wanted| wanted.is_none_or(|wanted| wanted == tag)) {
                         model.waits_for = None;

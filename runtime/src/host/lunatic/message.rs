@@ -108,8 +108,9 @@ fn data_size(caller: &mut Caller<'_, Guest>) -> Result<u64> {
 fn send(caller: &mut Caller<'_, Guest>, process: u64) -> Result<Attempt<(Arc<Actor>, Message)>> {
     let guest = caller.data_mut();
     let message = guest.scratch.take()?;
+    let sender = guest.actor.id();
     let Some(receiver) = guest.receiver(ActorId(process)) else { return Ok(Attempt::Done(0)) };
-    Ok(match receiver.try_send(message)? {
+    Ok(match receiver.try_send(message, Some(sender))? {
         None => Attempt::Done(0),
         Some(message) => Attempt::Waits((Arc::clone(receiver), message)),
     })
