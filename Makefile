@@ -2,7 +2,7 @@
 BIN := $(or $(CARGO_TARGET_DIR),target)/$(shell rustc --print host-tuple)/release
 CARGO := cargo --locked
 
-.PHONY: help build guests run demo demo-down setup test test-unit test-conformance test-cluster lint fmt bench bench-check instructions soak soak-cluster gen check-gen clean
+.PHONY: help build guests run demo demo-down setup test test-unit test-conformance test-cluster test-node-conformance lint fmt bench bench-check instructions soak soak-cluster gen check-gen clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,11 @@ test-conformance: build guests ## the test suite and examples of the crate lunat
 
 test-cluster: build guests setup ## the tests on a real Kubernetes (needs root)
 	$(CARGO) test --release -p perigee-e2e --test it -- --test-threads 4
+	tests/cluster/down.sh
+
+# Part of them: make test-node-conformance FOCUS=REGEXP
+test-node-conformance: build setup ## Kubernetes' own tests of a node, with Perigee as its runtime (half an hour, needs root)
+	tests/node-conformance/run.sh --bin $(BIN) $(if $(FOCUS),--focus '$(FOCUS)')
 	tests/cluster/down.sh
 
 lint: build ## formatting, clippy, cargo xtask check, generated files
