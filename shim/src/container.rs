@@ -163,13 +163,13 @@ where
         let pid = call(Some(console.path()), Streams::null()).await?;
         let terminal = console.receive().await?;
         stdio::connect_terminal(&process.stdio, &terminal, &process.io)?;
-        process.born(pid, Some(terminal));
+        process.born(pid, Some(terminal), Vec::new());
         return Ok(pid);
     }
-    let (streams, input) = stdio::prepare(&process.stdio, options)?.split();
+    let stdio::Prepared { streams, ours } = stdio::prepare(&process.stdio, options)?;
     let pid = call(None, streams).await?;
-    stdio::connect(&process.stdio, input, &process.io)?;
-    process.born(pid, None);
+    let unread = stdio::connect(&process.stdio, ours, &process.io)?;
+    process.born(pid, None, unread);
     Ok(pid)
 }
 

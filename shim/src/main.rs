@@ -18,6 +18,7 @@ mod exit;
 mod image;
 mod launch;
 mod launcher;
+mod logging;
 mod module;
 mod options;
 mod process;

@@ -43,6 +43,8 @@ struct Live {
     pid: i32,
     handle: Option<Handle>,
     terminal: Option<Pty>,
+    /// The streams of its output, so that they hold what nobody has read. Until it is deleted.
+    unread: Vec<OwnedFd>,
 }
 
 /// What is signalled and resized.
@@ -64,15 +66,15 @@ impl Process {
     }
 
     /// The process exists from now on.
-    pub(crate) fn born(&self, pid: i32, terminal: Option<Pty>) {
+    pub(crate) fn born(&self, pid: i32, terminal: Option<Pty>, unread: Vec<OwnedFd>) {
         let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        *self.live() = Live { pid, handle: pidfd.map(Handle::Process), terminal };
+        *self.live() = Live { pid, handle: pidfd.map(Handle::Process), terminal, unread };
     }
 
     /// A session exists from now on, with the process `pid`. What is wanted of it.
     pub(crate) fn opened(&self, pid: i32) -> watch::Receiver<Wishes> {
         let (told, wishes) = watch::channel(Wishes::default());
-        *self.live() = Live { pid, handle: Some(Handle::Session(told)), terminal: None };
+        *self.live() = Live { pid, handle: Some(Handle::Session(told)), ..Live::default() };
         wishes
     }
 
@@ -147,6 +149,7 @@ impl Process {
         if tokio::time::timeout(DRAIN, self.io.shutdown()).await.is_err() {
             self.io.abort().await;
         }
+        self.live().unread.clear();
     }
 
     pub(crate) fn resize(&self, columns: u32, rows: u32) -> Result<(), ShimError> {

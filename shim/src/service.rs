@@ -34,6 +34,7 @@ use crate::{
     events,
     exit::{self, KILLED},
     launch::ContainerSpec,
+    logging,
     options::RuntimeOptions,
     reaper::Reaper,
     runc::Runc,
@@ -60,7 +61,8 @@ pub(crate) async fn run() {
     }
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     // The library's reaper loses exits that come before anybody asks; ours does not (see reaper.rs).
-    let config = Config { no_reaper: true, ..Config::default() };
+    // Its logger waits for whoever reads the log (see logging.rs).
+    let config = Config { no_reaper: true, no_setup_logger: true, ..Config::default() };
     containerd_shim::asynchronous::run::<Service>(RUNTIME, Some(config)).await;
 }
 
@@ -71,6 +73,7 @@ pub(crate) struct Service {
     containerd: String,
     /// Of the server; empty otherwise.
     socket: String,
+    debug: bool,
     /// Given to `delete` only.
     bundle: PathBuf,
     exit: Arc<ExitSignal>,
@@ -91,6 +94,7 @@ impl Shim for Service {
             namespace: flags.namespace.clone(),
             containerd: flags.address.clone(),
             socket: flags.socket.clone(),
+            debug: flags.debug,
             bundle: flags.bundle.clone().into(),
             exit: Arc::default(),
             stop: CancellationToken::new(),
@@ -139,6 +143,8 @@ impl Shim for Service {
     }
 
     async fn create_task_service(&self, publisher: RemotePublisher) -> TaskService {
+        // A pod is better without its shim's log than not at all, and there is nowhere else to say so.
+        logging::start(self.debug).unwrap_or_default();
         let (events, forwarder) = events::channel(&self.namespace, &publisher.address);
         self.forwarder.spawn(forwarder.run(self.stop.clone()));
         let reaper = match Reaper::new() {

@@ -2,12 +2,14 @@
 //!
 //! Output FIFOs are handed to the process itself, so no byte of a log passes through the shim. They are opened for
 //! reading and writing: opening then never waits for containerd, and while containerd restarts the process neither gets
-//! SIGPIPE nor loses what fits the FIFO. Input is copied through a pipe instead, because only its closing tells the
+//! SIGPIPE nor loses what fits the FIFO. The shim keeps each open for reading until the process is deleted, else what it
+//! said last would be gone with it: so containerd, when it is back, finds that, and its end. Input is copied through a pipe instead, because only its closing tells the
 //! process that the input ended (CloseIO). A terminal is copied both ways.
 
 use std::{fs::OpenOptions, os::fd::OwnedFd};
 
 use containerd_shim::asynchronous::io::{IoTasks, Pty, Stdio};
+use rustix::fs::{Mode, OFlags};
 use tokio::net::unix::pipe;
 
 use crate::{error::ShimError, options::RuntimeOptions, runc::Streams};
@@ -15,8 +17,16 @@ use crate::{error::ShimError, options::RuntimeOptions, runc::Streams};
 /// What a process without a terminal is started with.
 pub(crate) struct Prepared {
     pub(crate) streams: Streams,
+    /// What the shim does with its side of them.
+    pub(crate) ours: Ours,
+}
+
+/// The shim's side of a process's streams.
+pub(crate) struct Ours {
     /// The writing end of its stdin.
     input: Option<OwnedFd>,
+    /// The FIFOs of its output, which are never read here.
+    unread: Vec<OwnedFd>,
 }
 
 /// Opens the streams of a process without a terminal.
@@ -28,16 +38,19 @@ pub(crate) fn prepare(stdio: &Stdio, options: &RuntimeOptions) -> Result<Prepare
         own(&reader, options)?;
         (Some(reader.into()), Some(writer.into()))
     };
-    let (stdout, stderr) = (output(&stdio.stdout, options)?, output(&stdio.stderr, options)?);
+    let mut unread = Vec::new();
+    let (stdout, stderr) = (output(&stdio.stdout, options, &mut unread)?, output(&stdio.stderr, options, &mut unread)?);
     let streams = Streams { stdin, stdout, stderr, listener: None };
-    Ok(Prepared { streams, input })
+    Ok(Prepared { streams, ours: Ours { input, unread } })
 }
 
-/// Connects the input, once the process exists.
-pub(crate) fn connect(stdio: &Stdio, input: Option<OwnedFd>, tasks: &IoTasks) -> Result<(), ShimError> {
-    let Some(input) = input else { return Ok(()) };
-    let sender = pipe::Sender::from_owned_fd(input).map_err(ShimError::io("the pipe to stdin"))?;
-    tasks.copy_from_fifo(&stdio.stdin, sender).map_err(ShimError::library("copying stdin"))
+/// Connects the input, once the process exists. What is to be held as long as there is the process.
+pub(crate) fn connect(stdio: &Stdio, ours: Ours, tasks: &IoTasks) -> Result<Vec<OwnedFd>, ShimError> {
+    if let Some(input) = ours.input {
+        let sender = pipe::Sender::from_owned_fd(input).map_err(ShimError::io("the pipe to stdin"))?;
+        tasks.copy_from_fifo(&stdio.stdin, sender).map_err(ShimError::library("copying stdin"))?;
+    }
+    Ok(ours.unread)
 }
 
 /// Connects a terminal.
@@ -51,13 +64,7 @@ pub(crate) fn connect_terminal(stdio: &Stdio, terminal: &Pty, tasks: &IoTasks) -
     Ok(())
 }
 
-impl Prepared {
-    pub(crate) fn split(self) -> (Streams, Option<OwnedFd>) {
-        (self.streams, self.input)
-    }
-}
-
-fn output(path: &str, options: &RuntimeOptions) -> Result<Option<OwnedFd>, ShimError> {
+fn output(path: &str, options: &RuntimeOptions, unread: &mut Vec<OwnedFd>) -> Result<Option<OwnedFd>, ShimError> {
     if path.is_empty() {
         return Ok(None);
     }
@@ -67,6 +74,8 @@ fn output(path: &str, options: &RuntimeOptions) -> Result<Option<OwnedFd>, ShimE
     }
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(ShimError::io(format!("opening {path}")))?;
     own(&file, options)?;
+    let reader = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
+    unread.push(reader.map_err(|error| ShimError::io(format!("opening {path} for reading"))(error.into()))?);
     Ok(Some(file.into()))
 }
 
@@ -113,11 +122,11 @@ mod tests {
         let path = folder.path().join("stdin");
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
         let stdio = Stdio::new(path.to_str().unwrap(), "", "", false);
-        let (streams, input) = prepare(&stdio, &RuntimeOptions::default()).unwrap().split();
+        let Prepared { streams, ours } = prepare(&stdio, &RuntimeOptions::default()).unwrap();
         let mut child =
             process::Command::new("cat").stdin(Streams::stdio(streams.stdin)).stdout(process::Stdio::piped()).spawn().unwrap();
         let tasks = IoTasks::default();
-        connect(&stdio, input, &tasks).unwrap();
+        connect(&stdio, ours, &tasks).unwrap();
         let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
         writer.write_all(b"all of it").unwrap();
         drop(writer);

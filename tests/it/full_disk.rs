@@ -69,3 +69,25 @@ fn pods_on_a_full_disk_say_so_and_run_when_there_is_room() -> Result<()> {
         node::wait_until_clean(namespace.cluster, &before)
     })
 }
+
+/// containerd goes on reading what it cannot write: lines are lost, and nobody is held up.
+#[test]
+fn pods_run_to_their_end_when_there_is_no_room_for_their_logs() -> Result<()> {
+    alone_with_perigee(|namespace| {
+        let image = images::guests(namespace.cluster)?;
+        let disk = Disk::mount(namespace.cluster.folder().join("pod-logs"))?;
+        let before = node::snapshot(namespace.cluster)?;
+        // More than all that lies between an actor and its log.
+        let talks = |name: &str| wasm_pod(name, &image, &["/talk.wasm", "10", "10000"]);
+        disk.fill(0)?;
+        namespace.apply(&talks("unheard"))?;
+        namespace.wait_for_phase("unheard", "Succeeded")?;
+        let log = namespace.logs("unheard")?;
+        ensure!(!log.contains("done"), "the disk was not full: {log}");
+        disk.empty()?;
+        namespace.apply(&wasm_pod("heard", &image, &["/talk.wasm", "1", "10"]))?;
+        namespace.wait_for_log("heard", "done")?;
+        namespace.kubectl(&["delete", "pods", "--all"])?;
+        node::wait_until_clean(namespace.cluster, &before)
+    })
+}

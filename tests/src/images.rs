@@ -17,7 +17,7 @@ use crate::cluster::{Cluster, REGISTRY, output_of, tests_folder};
 pub const PROBE: &str = "perigee.test/probe:1";
 
 /// Every guest that can run, one module each; a pod's command or a class names the one that it means.
-const RUNNABLE: [&str; 18] = [
+const RUNNABLE: [&str; 19] = [
     "c_hello",
     "c_spin",
     "class_child",
@@ -36,6 +36,7 @@ const RUNNABLE: [&str; 18] = [
     "spawn_class",
     "spawn_function",
     "spawn_reply",
+    "talk",
 ];
 
 /// How modules are packed.

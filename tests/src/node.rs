@@ -17,6 +17,9 @@ const CLEAN_LIMIT: Duration = Duration::from_secs(90);
 /// The control group of everything that the cluster runs, and of its pods, in each hierarchy.
 const CGROUP: &str = "perigee-test";
 
+/// The control groups of the kubelet's classes of pods. In some hierarchies the first pod of a class brings them, and they stay.
+const CLASSES: [&str; 2] = ["besteffort", "burstable"];
+
 /// Folders of the cluster with an entry for each pod or container: sockets of shims; bundles; FIFOs; shared memory and
 /// records of sandboxes; network namespaces; runc's state; volumes.
 const FOLDERS: [&str; 9] = [
@@ -104,7 +107,9 @@ fn groups(folder: &Path, lines: &mut BTreeSet<String>) -> Result<()> {
     for entry in below {
         let path = entry?.path();
         if path.is_dir() {
-            lines.insert(format!("cgroup {}", path.display()));
+            if !CLASSES.iter().any(|class| path.ends_with(class)) {
+                lines.insert(format!("cgroup {}", path.display()));
+            }
             groups(&path, lines)?;
         }
     }

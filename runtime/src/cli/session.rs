@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,7 +24,7 @@ const QUIET: &str = "wasmtime_wasi=warn";
 const LOG_VARIABLE: &str = "PERIGEE_LOG";
 /// Threads for file access and name look-ups; where databases are closed, too.
 const BLOCKING_THREADS: usize = 64;
-/// How long the last lines of output may take to be written.
+/// How long the last lines of output may take to be written, once the app was told to stop.
 pub(super) const FLUSH: Duration = Duration::from_secs(2);
 /// Exit code of an app that was never started: a wrong manifest, a broken module.
 pub(super) const CANNOT_RUN: u8 = 126;
@@ -55,6 +56,8 @@ pub(super) enum Control {
 pub(super) struct Outputs {
     stdout: Output,
     stderr: Output,
+    /// The app was told to stop: whoever did that does not wait long.
+    stopped: Arc<AtomicBool>,
 }
 
 impl Outputs {
@@ -71,13 +74,28 @@ impl Outputs {
             .with_ansi(std::io::stderr().is_terminal())
             .with_target(false)
             .init();
-        Ok(Self { stdout, stderr })
+        Ok(Self { stdout, stderr, stopped: Arc::default() })
     }
 
-    /// Waits until everything is written.
+    /// Waits until everything is written: as long as that takes, as any program does at its end that writes to a full pipe,
+    /// or [`FLUSH`] when it was told to stop, or now is.
     pub(super) fn flush(&self) {
-        self.stdout.flush_blocking(FLUSH);
-        self.stderr.flush_blocking(FLUSH);
+        let flush = |output: &Output| output.flush_blocking(FLUSH);
+        if flush(&self.stdout) & flush(&self.stderr) || self.stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let (stdout, stderr) = (self.stdout.clone(), self.stderr.clone());
+        runtime.block_on(async {
+            let Ok(mut stop) = stop_signals() else { return };
+            let written =
+                tokio::task::spawn_blocking(move || stdout.flush_blocking(Duration::MAX) && stderr.flush_blocking(Duration::MAX));
+            tokio::select! {
+                _ = written => {}
+                () = stop.recv() => {}
+            }
+        });
+        runtime.shutdown_background();
     }
 }
 
@@ -104,13 +122,18 @@ impl Session {
         let prepared = tokio::task::spawn_blocking(move || self.prepare(stdout, stderr));
         let node = tokio::select! {
             node = prepared => node.context("preparing the app")??,
-            () = stop.recv() => return Ok(AppExit { code: 143, message: Some("stopped before it started".to_owned()) }),
+            () = stop.recv() => {
+                outputs.stopped.store(true, Ordering::Relaxed);
+                return Ok(AppExit { code: 143, message: Some("stopped before it started".to_owned()) });
+            }
         };
         let app = App::new(app, Arc::clone(&node))?;
         tokio::spawn(memory::give_back_when_started());
         let _control = control.open(node);
+        let stopped = Arc::clone(&outputs.stopped);
         let stop = async move {
             stop.recv().await;
+            stopped.store(true, Ordering::Relaxed);
             tokio::spawn(stop.insist());
         };
         Ok(app.run(stop, grace).await)

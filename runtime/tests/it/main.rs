@@ -13,6 +13,7 @@ mod limits;
 mod lunatic;
 mod modules;
 mod network;
+mod output;
 mod permissions;
 mod preemption;
 mod restart;

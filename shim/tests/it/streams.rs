@@ -1,11 +1,17 @@
 //! Logs that nobody reads, readers that go, and processes that do not want to end.
 
-use std::{fs, io::Read, os::unix::fs::OpenOptionsExt, path::Path, time::Instant};
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    time::Instant,
+};
 
 use containerd_shim::api::{StateRequest, Status};
 use serde_json::json;
 
-use crate::node::{Bundle, Node, Shim, call_context, exec_stream, until};
+use crate::node::{Bundle, Node, Shim, call_context, exec_stream, refusal, until};
 
 /// What containerd gives the shim for the removal of a container.
 const DELETE_SECONDS: u64 = 5;
@@ -97,6 +103,67 @@ async fn a_reader_that_goes_and_comes_back_misses_nothing() {
         assert_eq!(*line, format!("line {number}"));
     }
     kill_and_delete(&shim, &bundle).await;
+    shim.end().await;
+}
+
+/// As when containerd is away while something ends: what it said last waits for containerd in its stream.
+#[tokio::test]
+async fn what_was_said_last_is_there_for_a_reader_that_comes_later() {
+    let node = Node::new().await;
+    for (id, wasm) in [("native", false), ("wasm", true)] {
+        let bundle = node.bundle(id, &["/hello", "late reader"], |config, rootfs| {
+            if wasm {
+                fs::write(rootfs.join("app.wasm"), b"\0asm\x01\0\0\0").unwrap();
+                config["process"]["args"] = json!(["/app.wasm"]);
+            }
+        });
+        let shim = node.start(&bundle).await;
+        shim.create(&bundle).await.unwrap();
+        shim.run(id).await;
+        assert_eq!(shim.wait(id).await.exit_status, 0);
+        let text = String::from_utf8(read_some(&bundle.path.join("stdout"))).unwrap();
+        assert!(text.contains(if wasm { "written false" } else { "hello late reader" }), "{id}: {text:?}");
+        assert!(read_some(&bundle.path.join("stdout")).is_empty(), "and then it ends");
+        shim.delete(id).await.unwrap();
+        shim.end().await;
+    }
+}
+
+/// A log that nobody reads costs lines, not the pod: the shim has one thread.
+#[tokio::test]
+async fn a_shim_whose_own_log_is_full_goes_on() {
+    let node = Node::new().await;
+    let sandbox = node.bundle("pod", &["/hello"], |_, _| {});
+    let log = sandbox.path.join("log");
+    fs::remove_file(&log).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &log, rustix::fs::Mode::RWXU).unwrap();
+    let mut reader = fs::OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&log).unwrap();
+    let shim = node.start(&sandbox).await;
+    // To the last byte.
+    for size in [4096, 1] {
+        while reader.write_all(&vec![b'\n'; size]).is_ok() {}
+    }
+    let refuse = async |id: &str| {
+        let bad = node.bundle(id, &["/missing.wasm"], |_, _| {});
+        refusal(shim.create(&bad).await);
+    };
+    for number in 0..3 {
+        refuse(&format!("unlogged-{number}")).await;
+    }
+    let good = node.bundle("good", &["/hello", "all is well"], |_, _| {});
+    let _out = good.hold("stdout");
+    shim.create(&good).await.unwrap();
+    shim.run("good").await;
+    assert_eq!(shim.wait("good").await.exit_status, 0);
+    shim.delete("good").await.unwrap();
+    // Once somebody reads again, it is heard again.
+    let mut all = Vec::new();
+    assert!(reader.read_to_end(&mut all).is_err(), "the shim holds it open");
+    refuse("logged").await;
+    all.clear();
+    assert!(reader.read_to_end(&mut all).is_err());
+    let text = String::from_utf8(all).unwrap();
+    assert!(text.contains("container logged is not created") && !text.contains("unlogged"), "{text:?}");
     shim.end().await;
 }
 
