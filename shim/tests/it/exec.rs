@@ -127,6 +127,22 @@ async fn a_worker_that_answers_badly_harms_nobody_and_one_that_ends_ends_its_exe
 }
 
 #[tokio::test]
+async fn an_exec_that_the_worker_has_not_taken_ends_with_the_container() {
+    let node = Node::new().await;
+    let id = "exec-untaken";
+    let (bundle, shim) = running(&node, id, false).await;
+    let stop = 19;
+    shim.kill(id, stop).await.unwrap();
+    shim.exec(&bundle, "e", &["ps"], false).await.unwrap();
+    shim.start_exec(id, "e").await.unwrap();
+    shim.kill(id, 9).await.unwrap();
+    assert_eq!(shim.wait(id).await.exit_status, 137);
+    assert_eq!(shim.wait_exec(id, "e").await, 137);
+    shim.delete(id).await.unwrap();
+    shim.end().await;
+}
+
+#[tokio::test]
 async fn in_a_frozen_container_it_is_refused_and_a_running_one_shows_as_frozen() {
     let node = Node::new().await;
     let id = "exec-frozen";
