@@ -5,6 +5,7 @@ mod config;
 mod dense;
 mod fuel;
 mod guest_modules;
+mod imports;
 mod limiter;
 mod pool;
 mod precompiled;

@@ -141,7 +141,7 @@ impl Session {
 
     /// Gets what the classes need, each module once.
     fn prepare(self, stdout: Output, stderr: Output) -> anyhow::Result<Arc<Node>> {
-        let engine = Engine::new(Capacity::for_app(&self.app))?;
+        let engine = Engine::new(Capacity::for_modules(&self.app, &self.modules))?;
         let mut programs: Vec<(PathBuf, Program)> = Vec::new();
         let mut classes = Vec::new();
         for (spec, path) in self.app.actors().iter().zip(&self.modules) {

@@ -1,9 +1,12 @@
 //! How many actors an engine makes room for, and what happens when the host has no room for that many.
 
+use std::path::PathBuf;
+
 use perigee_spec::AppSpec;
 
 use super::config::{self, Allocation, Reset};
 use super::dense::Dense;
+use super::imports;
 
 /// Actors of a pool. Each stack of it takes a system call and two memory mappings when the process starts, and a live actor
 /// four more, of which Linux gives a process 65,530 (`vm.max_map_count`); each slot takes 4 GiB of address space.
@@ -21,12 +24,24 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// What an app can make use of.
+    /// What an app can make use of, whatever its modules are.
     #[must_use]
     pub fn for_app(app: &AppSpec) -> Self {
+        Self::of(app, |_| true)
+    }
+
+    /// What it can make use of with these modules, one of each class. A class that may spawn, as that of every plain pod, but
+    /// whose module does not know how to, needs no room for others: making it would take longer than all else of a start.
+    #[must_use]
+    pub fn for_modules(app: &AppSpec, modules: &[PathBuf]) -> Self {
+        Self::of(app, |class| modules.get(class).is_none_or(|module| imports::can_spawn(module)))
+    }
+
+    fn of(app: &AppSpec, can_spawn: impl Fn(usize) -> bool) -> Self {
         let mut actors = 0u32;
-        for class in app.actors() {
-            let spawned = if class.permissions.spawn.is_empty() { 0 } else { class.limits.actors };
+        for (index, class) in app.actors().iter().enumerate() {
+            let spawns = class.instances > 0 && !class.permissions.spawn.is_empty() && can_spawn(index);
+            let spawned = if spawns { class.limits.actors } else { 0 };
             actors = actors.saturating_add(class.instances.saturating_mul(spawned.saturating_add(1)));
         }
         Self { actors: actors.clamp(MIN_ACTORS, MAX_ACTORS) }
@@ -67,6 +82,26 @@ pub(super) fn dense(actors: u32) -> Option<Dense> {
 mod tests {
     use super::*;
     use perigee_spec::ActorClass;
+
+    #[test]
+    fn a_module_that_cannot_spawn_gets_no_room_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let module = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, wat::parse_str(text).unwrap()).unwrap();
+            path
+        };
+        let wasi = module("wasi", r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))))"#);
+        let lunatic = module("lunatic", r#"(module (import "lunatic::process" "process_id" (func (result i64))))"#);
+        let mut class = ActorClass::new("web".parse().unwrap());
+        class.limits.actors = 500;
+        class.permissions.spawn = vec!["web".parse().unwrap()];
+        let app = AppSpec::new("x", vec![class], "").unwrap();
+        let room = |module: &PathBuf| Capacity::for_modules(&app, std::slice::from_ref(module)).actors;
+        assert_eq!((room(&wasi), room(&lunatic)), (MIN_ACTORS, 501));
+        assert_eq!(room(&folder.path().join("missing")), 501);
+        assert_eq!(Capacity::for_modules(&app, &[]), Capacity::for_app(&app));
+    }
 
     #[test]
     fn a_pool_has_room_for_all_that_an_app_may_spawn_within_bounds() {
