@@ -1,5 +1,7 @@
 # What there is to do here. Long steps say what they install and how far they are.
-BIN := $(or $(CARGO_TARGET_DIR),target)/$(shell rustc --print host-tuple)/release
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILT := $(TARGET)/$(shell rustc --print host-tuple)
+BIN := $(TARGET)/bin
 CARGO := cargo --locked
 
 .PHONY: help build guests run demo demo-down setup test test-unit test-conformance test-cluster test-node-conformance lint fmt bench bench-check instructions soak soak-cluster gen check-gen clean
@@ -7,8 +9,14 @@ CARGO := cargo --locked
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-build: ## perigee, the shim, the operator and xtask, as static release binaries
+# Bytes of the shim, of which each pod has one.
+MAX_SHIM := 6000000
+
+# The shim is in the first line, too, so that all is compiled with the features that the tests have it compiled with.
+build: ## perigee, the shim, the operator and xtask, as static binaries in target/bin
 	$(CARGO) build --release -p perigee-runtime -p containerd-shim-perigee -p perigee-operator -p xtask
+	$(CARGO) build --profile shim -p containerd-shim-perigee
+	install -D -t $(BIN) $(addprefix $(BUILT)/,release/perigee shim/containerd-shim-perigee-v1 release/perigee-operator release/xtask)
 
 guests: ## the guest programs and examples (installs clang and the wasm target when missing)
 	tests/guests/install-packages.sh
@@ -17,7 +25,7 @@ guests: ## the guest programs and examples (installs clang and the wasm target w
 
 run: guests ## run examples/counter-server on this machine, and ask it something
 	$(CARGO) build --release -p perigee-runtime
-	demo/local.sh $(BIN)/perigee
+	demo/local.sh $(BUILT)/release/perigee
 
 demo: build guests ## the same on a real Kubernetes of one node, which is left up (needs root)
 	demo/cluster.sh $(BIN)
@@ -46,10 +54,11 @@ test-node-conformance: build setup ## Kubernetes' own tests of a node, with Peri
 	tests/node-conformance/run.sh --bin $(BIN) $(if $(FOCUS),--focus '$(FOCUS)')
 	tests/cluster/down.sh
 
-lint: build ## formatting, clippy, cargo xtask check, generated files
+lint: build ## formatting, clippy, the shim's size, cargo xtask check, generated files
 	cargo fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --release -p perigee-e2e --test it --test conformance -- -D warnings
+	test $$(stat -c %s $(BIN)/containerd-shim-perigee-v1) -le $(MAX_SHIM)
 	$(BIN)/xtask check
 	$(BIN)/xtask check-gen --operator $(BIN)/perigee-operator
 

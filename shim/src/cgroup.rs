@@ -17,9 +17,10 @@ use std::{
     },
 };
 
-use containerd_shim::{protos::protobuf::well_known_types::any::Any, util::convert_to_any};
+use containerd_shim::protos::protobuf::well_known_types::any::Any;
 
 use crate::{
+    any,
     error::ShimError,
     launcher::cgroup::{Cgroup, Hierarchies},
 };
@@ -92,8 +93,8 @@ impl ContainerCgroup {
 
     fn read(&self) -> Result<Any, ShimError> {
         let message = match &self.cgroup {
-            Ok(cgroup @ Cgroup::V1(_)) => convert_to_any(Box::new(v1::metrics(cgroup))),
-            Ok(Cgroup::V2 { folder, .. }) => convert_to_any(Box::new(v2::metrics(folder))),
+            Ok(cgroup @ Cgroup::V1(_)) => any::pack(&v1::metrics(cgroup)),
+            Ok(Cgroup::V2 { folder, .. }) => any::pack(&v2::metrics(folder)),
             Err(reason) => return Err(ShimError::NoMetrics(reason.clone())),
         };
         message.map_err(ShimError::library("metrics"))

@@ -13,10 +13,12 @@ use containerd_shim::{
         shim_async::{Client, EventsClient},
         ttrpc::context,
     },
-    util::{convert_to_any, timestamp},
+    util::timestamp,
 };
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
+
+use crate::any::{self, Named};
 
 /// Events that wait while containerd is away; more are dropped, and containerd asks for states when it is back.
 const QUEUE: usize = 1024;
@@ -52,14 +54,14 @@ pub(crate) fn channel(namespace: &str, address: &str) -> (Events, Forwarder) {
 
 impl Events {
     /// Queues an event. Never waits.
-    pub(crate) fn publish(&self, event: impl Event) {
+    pub(crate) fn publish(&self, event: impl Event + Named) {
         let topic = event.topic();
         let envelope = timestamp().and_then(|now| {
             let mut envelope = Envelope::new();
             envelope.set_topic(topic.clone());
             envelope.set_namespace(self.namespace.to_string());
             envelope.set_timestamp(now);
-            envelope.set_event(convert_to_any(Box::new(event))?);
+            envelope.set_event(any::pack(&event)?);
             Ok(envelope)
         });
         match envelope.map(|envelope| self.queue.try_send(envelope)) {

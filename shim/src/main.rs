@@ -3,6 +3,7 @@
 //! containerd starts this binary (`start`), talks to the server that it leaves behind, and calls it once more (`delete`)
 //! when that server died. See `service.rs` for the life of the process and `task.rs` for the calls.
 
+mod any;
 mod artifact;
 mod bundle;
 mod cgroup;
@@ -19,6 +20,7 @@ mod image;
 mod launch;
 mod launcher;
 mod logging;
+mod memory;
 mod module;
 mod options;
 mod process;

@@ -10,10 +10,11 @@ use std::{
 
 use containerd_shim::{
     api::Options,
-    bootstrap::any_is,
     protos::protobuf::{Message, well_known_types::any::Any},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::any;
 
 /// Name of containerd's generic message, `runtimeoptions/v1/api.proto`.
 const GENERIC: &str = "runtimeoptions.v1.Options";
@@ -89,7 +90,7 @@ impl RuntimeOptions {
     /// Reads what containerd attached to `start` or to Create; nothing means the defaults.
     pub(crate) fn from_any(any: Option<&Any>) -> Result<Self, OptionsError> {
         let Some(any) = any.filter(|any| !any.type_url.is_empty()) else { return Ok(Self::default()) };
-        if any_is::<Options>(any) {
+        if any::is::<Options>(any) {
             let options = Options::parse_from_bytes(&any.value).map_err(|error| OptionsError::Decode(error.to_string()))?;
             return Ok(options.into());
         }

@@ -23,11 +23,11 @@ use containerd_shim::{
         protobuf::well_known_types::any::Any,
         types::introspection::{RuntimeInfo, RuntimeVersion},
     },
-    util::convert_to_any,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    any,
     bundle::Bundle,
     container::Shared,
     error::ShimError,
@@ -110,7 +110,8 @@ impl Shim for Service {
         let group = spec.sandbox_id().unwrap_or(&start.id).to_owned();
         // The library finds the shim's cgroup in one of the two forms of options only.
         let options = start.extensions.iter().find_map(|any| RuntimeOptions::from_any(Some(any)).ok()).unwrap_or_default();
-        start.extensions = vec![convert_to_any(Box::new(options.to_runc()))?];
+        // Which it reads slowly (see `any.rs`), so only where there is one.
+        start.extensions = if options.shim_cgroup.is_empty() { Vec::new() } else { vec![any::pack(&options.to_runc())?] };
         let address = spawn(start, &group, Vec::new()).await?;
         std::fs::write(bundle.path().join(ADDRESS), &address).map_err(|error| library("the address file", error))?;
         Ok(address)

@@ -24,12 +24,13 @@ use containerd_shim::{
         events::task::{TaskCreate, TaskDelete, TaskExecAdded, TaskIO, TaskPaused, TaskResumed},
         shim::oci::ProcessDetails,
     },
-    util::convert_to_any,
 };
 
 use crate::{
+    any,
     container::{self, Container, Shared},
     error::ShimError,
+    memory,
     process::Process,
     state::State,
 };
@@ -247,7 +248,7 @@ fn describe(request: StateRequest, target: &Target) -> StateResponse {
 /// A process of a container, with what containerd called it when it was executed there.
 fn process_info(container: &Container, pid: u32) -> ProcessInfo {
     let details = container.exec_of(pid).map(|exec_id| ProcessDetails { exec_id, ..ProcessDetails::new() });
-    let info = details.and_then(|details| convert_to_any(Box::new(details)).ok());
+    let info = details.and_then(|details| any::pack(&details).ok());
     ProcessInfo { pid, info: info.into(), ..ProcessInfo::new() }
 }
 
@@ -261,7 +262,11 @@ impl Task for TaskService {
         self.run("Start", |service| async move {
             let container = service.container(&request.id)?;
             let pid = match request.exec_id.as_str() {
-                "" => container.start(&service.shared.events).await?,
+                "" => {
+                    let pid = container.start(&service.shared.events).await?;
+                    service.shared.tasks.spawn(memory::give_back_when_started());
+                    pid
+                }
                 exec => container.start_exec(exec, &service.shared).await?,
             };
             Ok(StartResponse { pid, ..StartResponse::new() })

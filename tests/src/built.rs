@@ -14,7 +14,7 @@ const TARGET_VARIABLE: &str = "CARGO_TARGET_DIR";
 pub fn programs() -> PathBuf {
     match std::env::var_os(PROGRAMS_VARIABLE) {
         Some(folder) => folder.into(),
-        None => target().join(format!("{}-unknown-linux-gnu/release", std::env::consts::ARCH)),
+        None => target().join("bin"),
     }
 }
 
