@@ -16,7 +16,7 @@ pub(super) const PSS_MIB: &str = "pss_mib";
 pub(super) const START_MS: &str = "start_ms";
 
 /// Between the start of an idle program and the look at its memory: what only the start needs has been freed by then.
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_secs(2);
 const SPINNERS: &str = "8";
 const SAMPLES: u32 = 500;
 /// Between two messages: longer than the wake-up should take, so that each finds the actor waiting.
