@@ -29,7 +29,7 @@ struct Turn {
 
 /// Who delivers a message.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct From {
+pub(super) struct Origin {
     /// `None`: no actor.
     pub(super) sender: Option<ActorId>,
     /// Its place among those that wait, if it has one.
@@ -94,18 +94,18 @@ impl Mailbox {
 
     /// Hands over past the queue what the actor waits for, however full the queue is: the wait could not end otherwise.
     /// Whatever it takes in is charged to `account`.
-    pub(super) fn deliver(&mut self, envelope: Envelope, from: From, room: Room, account: &Account) -> Delivery {
+    pub(super) fn deliver(&mut self, envelope: Envelope, from: Origin, room: Room, account: &Account) -> Delivery {
         let size = envelope.mailbox_cost();
-        let delivery = self.try_deliver(envelope, from, room, account);
+        let delivery = self.try_deliver(envelope, size, from, room, account);
         if !matches!(delivery, Delivery::Full(_)) {
             self.count_turn(from, size, room.share);
         }
         delivery
     }
 
-    fn try_deliver(&mut self, envelope: Envelope, from: From, room: Room, account: &Account) -> Delivery {
+    fn try_deliver(&mut self, envelope: Envelope, size: usize, from: Origin, room: Room, account: &Account) -> Delivery {
         let cost = envelope.cost();
-        let is_let_in = self.is_let_in(from, envelope.mailbox_cost());
+        let is_let_in = self.is_let_in(from, size);
         // By tag, it may wait for this one alone; whatever comes first, it gets from those who came first.
         let passes = is_let_in || matches!(self.awaited, Some(Filter::Tags(_)));
         if passes && self.is_awaited(&envelope) {
@@ -119,10 +119,10 @@ impl Mailbox {
         // Without a message in it, it takes any that is no larger than the limit, or a sender could wait for ever.
         if self.bytes == 0 {
             account.add(cost);
-        } else if envelope.mailbox_cost() > room.free || account.charge(cost).is_err() {
+        } else if size > room.free || account.charge(cost).is_err() {
             return Delivery::Full(envelope);
         }
-        self.bytes += envelope.mailbox_cost();
+        self.bytes += size;
         self.queue.push_back(envelope);
         Delivery::Queued
     }
@@ -182,7 +182,7 @@ impl Mailbox {
     }
 
     /// Whether a message of that size comes before those of others that wait.
-    fn is_let_in(&self, from: From, size: usize) -> bool {
+    fn is_let_in(&self, from: Origin, size: usize) -> bool {
         match from.ticket {
             None => {
                 self.senders.is_empty() || self.turns.iter().any(|turn| Some(turn.sender) == from.sender && turn.left >= size)
@@ -192,7 +192,7 @@ impl Mailbox {
     }
 
     /// Begins the turn of one that waited, or counts what it sent in it.
-    fn count_turn(&mut self, from: From, size: usize, share: usize) {
+    fn count_turn(&mut self, from: Origin, size: usize, share: usize) {
         let Some(sender) = from.sender.filter(|_| !self.senders.is_empty()) else { return };
         if from.ticket.is_some() {
             self.turns.truncate(SHARES - 1);
@@ -204,7 +204,7 @@ impl Mailbox {
 
     /// Queues a sender, or renews its waker. One that was let in and found no room after all keeps its place. Returns its
     /// ticket.
-    pub(super) fn wait_for_room(&mut self, from: From, cost: usize, waker: &Waker) -> u64 {
+    pub(super) fn wait_for_room(&mut self, from: Origin, cost: usize, waker: &Waker) -> u64 {
         if let Some((ticket, place)) = from.ticket.and_then(|ticket| Some((ticket, self.place(ticket)?))) {
             let waiting = &mut self.senders[place];
             waiting.waker.clone_from(waker);

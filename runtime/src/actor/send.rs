@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-use super::mailbox::{Delivery, From};
+use super::mailbox::{Delivery, Origin};
 use super::{Actor, ActorId, Envelope, ExitReason, Message};
 
 /// Why a message can never be delivered.
@@ -92,7 +92,7 @@ impl Actor {
                 return None;
             }
             let room = self.room(&inner);
-            let from = From { sender, ticket: waits.as_ref().and_then(|(place, _)| place.ticket) };
+            let from = Origin { sender, ticket: waits.as_ref().and_then(|(place, _)| place.ticket) };
             match inner.mailbox.deliver(envelope, from, room, &self.account) {
                 Delivery::Awaited => inner.waker.clone(),
                 Delivery::Queued => None,

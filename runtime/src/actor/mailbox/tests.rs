@@ -25,13 +25,13 @@ fn all(free: usize) -> Room {
 }
 
 /// Who has that ticket, or none yet.
-fn from(ticket: Option<u64>) -> From {
-    From { ticket, ..From::default() }
+fn from(ticket: Option<u64>) -> Origin {
+    Origin { ticket, ..Origin::default() }
 }
 
 impl Mailbox {
     fn get(&mut self, envelope: Envelope, room: usize) -> Delivery {
-        self.deliver(envelope, From::default(), all(room), &Account::new(u64::MAX))
+        self.deliver(envelope, Origin::default(), all(room), &Account::new(u64::MAX))
     }
 }
 
@@ -123,11 +123,11 @@ fn who_was_let_in_sends_a_share_before_the_next_has_its_turn() {
     let mut mailbox = Mailbox::default();
     let size = room(1);
     let send = |mailbox: &mut Mailbox, sender: u64, ticket| {
-        let from = From { sender: Some(ActorId(sender)), ticket };
+        let from = Origin { sender: Some(ActorId(sender)), ticket };
         let delivery = mailbox.deliver(message(0, b"x"), from, Room { free: usize::MAX, share: 3 * size }, &account);
         matches!(delivery, Delivery::Queued)
     };
-    let of = |sender| From { sender: Some(ActorId(sender)), ticket: None };
+    let of = |sender| Origin { sender: Some(ActorId(sender)), ticket: None };
     let (first, second) = (mailbox.wait_for_room(of(1), size, Waker::noop()), mailbox.wait_for_room(of(2), size, Waker::noop()));
     assert_eq!(mailbox.admit(Room { free: 3 * size, share: 3 * size }).len(), 1, "the share of the first");
     assert!(send(&mut mailbox, 1, Some(first)));
@@ -146,13 +146,13 @@ fn senders_wait_until_a_share_is_free_unless_the_actor_waits_too() {
     let mut mailbox = Mailbox::default();
     let (size, share) = (room(1), room(2));
     mailbox.get(message(0, b"x"), usize::MAX);
-    mailbox.wait_for_room(From::default(), size, Waker::noop());
+    mailbox.wait_for_room(Origin::default(), size, Waker::noop());
     assert!(mailbox.admit(Room { free: size, share }).is_empty());
     mailbox.wait_for(Filter::Tags(vec![7]));
     assert!(mailbox.admit(Room { free: size - 1, share }).is_empty(), "no room");
     assert_eq!(mailbox.admit(Room { free: size, share }).len(), 1, "what is queued is not what it waits for");
     mailbox.stop_waiting();
-    mailbox.wait_for_room(From::default(), size, Waker::noop());
+    mailbox.wait_for_room(Origin::default(), size, Waker::noop());
     assert_eq!(mailbox.admit(Room { free: 2 * share, share }).len(), 1, "a share for each of the two");
 }
 
@@ -217,7 +217,7 @@ proptest! {
         for (sent, step) in (0u32..).zip(steps) {
             match step {
                 Step::Send(tag) => {
-                    mailbox.deliver(message(tag, &sent.to_le_bytes()), From::default(), all(usize::MAX), &account);
+                    mailbox.deliver(message(tag, &sent.to_le_bytes()), Origin::default(), all(usize::MAX), &account);
                     model.left.push((tag, sent));
                     if model.waits_for.is_some_and(|wanted| wanted.is_none_or(|wanted| wanted == tag)) {
                         model.waits_for = None;
