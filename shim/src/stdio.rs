@@ -3,8 +3,8 @@
 //! Output FIFOs are handed to the process itself, so no byte of a log passes through the shim. They are opened for
 //! reading and writing: opening then never waits for containerd, and while containerd restarts the process neither gets
 //! SIGPIPE nor loses what fits the FIFO. The shim keeps each open for reading until the process is deleted, else what it
-//! said last would be gone with it: so containerd, when it is back, finds that, and its end. Input is copied through a pipe instead, because only its closing tells the
-//! process that the input ended (CloseIO). A terminal is copied both ways.
+//! said last would be gone with it: so containerd, when it is back, finds that, and its end. Input is copied through a pipe
+//! instead, because only its closing tells the process that the input ended (CloseIO). A terminal is copied both ways.
 
 use std::{fs::OpenOptions, os::fd::OwnedFd};
 
