@@ -5,7 +5,6 @@ mod code;
 mod compile;
 mod control;
 mod load;
-mod memory;
 mod module;
 mod run;
 mod session;

@@ -20,7 +20,6 @@ mod image;
 mod launch;
 mod launcher;
 mod logging;
-mod memory;
 mod module;
 mod options;
 mod process;

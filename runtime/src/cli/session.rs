@@ -16,7 +16,6 @@ use tracing_subscriber::EnvFilter;
 
 use super::code::Code;
 use super::control::{self, Bound, Place};
-use super::memory;
 
 /// `wasmtime-wasi` wraps each of its functions in a span of level `INFO`: half a microsecond for every call of a guest.
 const QUIET: &str = "wasmtime_wasi=warn";
@@ -128,7 +127,7 @@ impl Session {
             }
         };
         let app = App::new(app, Arc::clone(&node))?;
-        tokio::spawn(memory::give_back_when_started());
+        tokio::spawn(perigee_idle::give_back_when_started());
         let _control = control.open(node);
         let stopped = Arc::clone(&outputs.stopped);
         let stop = async move {
@@ -218,5 +217,20 @@ impl StopSignals {
     async fn insist(mut self) {
         self.recv().await;
         std::process::exit(i32::from(STOPPED_TWICE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn code_that_ran_is_given_back_and_runs_again() {
+        // Compiling a module runs much of it.
+        let compile = || perigee_runtime::Compiler::new().unwrap().compile("empty", b"\0asm\x01\0\0\0").unwrap();
+        let compiled = compile();
+        let before = perigee_idle::code_in_memory().unwrap();
+        perigee_idle::give_back();
+        let after = perigee_idle::code_in_memory().unwrap();
+        assert!(after < before / 2, "{before} KiB before, {after} KiB after");
+        assert_eq!(compile(), compiled);
     }
 }

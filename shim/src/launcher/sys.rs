@@ -22,8 +22,6 @@ pub(super) const NEW_CGROUP: c_int = libc::CLONE_NEWCGROUP;
 
 /// `CLONE_INTO_CGROUP`, which is wider than the type of the other flags.
 const INTO_CGROUP: u64 = 0x2_0000_0000;
-/// The smallest page of any machine that this runs on.
-const PAGE: usize = 4096;
 /// `KEYCTL_JOIN_SESSION_KEYRING`.
 const JOIN_SESSION_KEYRING: c_int = 1;
 
@@ -119,23 +117,6 @@ pub(crate) fn event_counter() -> io::Result<OwnedFd> {
     let descriptor = c_int::try_from(descriptor).map_err(io::Error::other)?;
     // SAFETY: it was opened just now, and nobody else knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
-}
-
-/// Unmaps the pages of the program's own code and constants, and the allocator's free ones. What is needed again is found in
-/// the page cache; until then it counts as nobody's.
-pub(crate) fn give_back() {
-    unsafe extern "C" {
-        /// Of the linker: the program's first byte, and the one behind its code. Nothing between them is ever written.
-        static __executable_start: u8;
-        static etext: u8;
-    }
-    let (start, end) = (&raw const __executable_start, &raw const etext);
-    let bytes = (end.addr() & !(PAGE - 1)) - start.addr();
-    // SAFETY: whole pages that are as in the program's file, from which they are read again; free memory is nobody's.
-    unsafe {
-        libc::malloc_trim(0);
-        libc::madvise(start.cast_mut().cast(), bytes, libc::MADV_DONTNEED);
-    }
 }
 
 /// Gives every signal its default meaning: what containerd's own parent ignores, the program would ignore for ever.
