@@ -126,6 +126,7 @@ impl Node {
         let (quota, counts_in, above, told) = match spawner {
             Spawner::Supervisor { told } => (Quota::new(class.spec.limits.actors, None), None, None, Some(told)),
             Spawner::Actor { actor, class: own, link } => {
+                actor.make_way().await;
                 let above = Arc::clone(actor.quota());
                 // Functions of one module share their spawner's bound; another class has its own, within it.
                 let quota = if own.name == class.name {

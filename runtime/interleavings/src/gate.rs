@@ -18,11 +18,13 @@ fn child(system: &Arc<System>, own: &Arc<Actor>, link: Option<i64>) -> (Arc<Acto
     (actor, exit, has_run)
 }
 
-/// Guards `HeldBack::is_held`: it fails when nobody is held.
+/// Guards `Actor::hold_back`: it fails when nobody is held.
 #[test]
 fn what_a_spawner_does_at_once_comes_before_the_first_instruction() {
     explore(|| {
         let system = Arc::<System>::default();
+        // Somebody else who could run.
+        let (_, other) = spawn(&system, |_| async { ExitReason::Normal });
         let (_, exit) = spawn(&system, {
             let system = Arc::clone(&system);
             |own| async move {
@@ -33,12 +35,12 @@ fn what_a_spawner_does_at_once_comes_before_the_first_instruction() {
                 ExitReason::Normal
             }
         });
-        assert_eq!(reason(exit), ExitReason::Normal);
+        assert_eq!((reason(exit), reason(other)), (ExitReason::Normal, ExitReason::Normal));
         assert!(system.is_empty());
     });
 }
 
-/// Guards the lock of `HeldBack::is_held`, under which it asks and lies down to be woken, and that a pause opens the gate whole.
+/// Guards that a pause opens the gate whole.
 #[test]
 fn a_child_starts_when_its_spawner_waits() {
     explore(|| {

@@ -1,6 +1,7 @@
 //! The end of an actor: nothing reaches it any more, all that was its own is given back, then others are told.
 
 use std::sync::PoisonError;
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use super::exit::Ended;
 use super::link::Relations;
 use super::sync::Mutex;
-use super::{Actor, ExitReason};
+use super::{Actor, ExitReason, gate};
 
 /// Ends that are logged within [`LOG_WINDOW`]: an app that fails in a loop must not fill the node's disk.
 const MAX_LOGGED: u32 = 100;
@@ -31,9 +32,8 @@ impl Actor {
         let held_back = inner.gate.open();
         drop(inner);
         drop((left, charge));
-        for waker in senders.into_iter().chain(held_back) {
-            waker.wake();
-        }
+        senders.into_iter().for_each(Waker::wake);
+        gate::let_go(held_back);
         (ended, relations)
     }
 }

@@ -29,8 +29,8 @@ pub struct Actor {
     pub(super) account: Account,
     /// What it may spawn.
     quota: Arc<Quota>,
-    /// Whether it has spawned lately: see [`Gate`].
-    pub(super) has_spawned: AtomicU8,
+    /// How many it holds back, up to 255: what its task asks each time that it pauses, without the lock.
+    pub(super) held_back: AtomicU8,
     /// Whether its end was decided: what its task asks each time that it runs, without the lock.
     is_ending: AtomicBool,
     pub(super) look: Look,
@@ -73,7 +73,7 @@ impl Actor {
             mailbox_limit: limits.mailbox,
             account,
             quota,
-            has_spawned: AtomicU8::new(0),
+            held_back: AtomicU8::new(0),
             is_ending: AtomicBool::new(false),
             look: Look::default(),
             inner: Mutex::new(inner),

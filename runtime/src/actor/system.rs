@@ -9,7 +9,6 @@ use tokio_util::task::TaskTracker;
 
 use super::end::Log;
 use super::exit::Ended;
-use super::gate::HeldBack;
 use super::link::LinkError;
 use super::quota::{Quota, QuotaExceeded};
 use super::registry::{NameError, Registry};
@@ -105,9 +104,12 @@ impl System {
             actor.look.spawned_by(spawner.id);
         }
         self.table.insert(Arc::clone(actor));
-        let held_back = spawner.map(HeldBack::by);
-        let task = Task::new(Arc::clone(self), Arc::clone(actor), told, held_back, body);
-        sync::spawn(self.tasks.track_future(task));
+        let task = Task::new(Arc::clone(self), Arc::clone(actor), told, body);
+        let task = Box::pin(self.tasks.track_future(task));
+        match spawner {
+            Some(spawner) => spawner.hold_back(task),
+            None => sync::spawn(task),
+        }
         Ok(())
     }
 

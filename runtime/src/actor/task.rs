@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 
 use super::exit::Ended;
-use super::gate::{HeldBack, Pause};
+use super::gate::Pause;
 use super::{Actor, Exit, ExitReason, System};
 
 pin_project! {
@@ -22,8 +22,6 @@ pin_project! {
         actor: Arc<Actor>,
         // Who hears of its end, beside its links.
         told: Option<oneshot::Sender<Exit>>,
-        // Until its spawner lets it go.
-        held_back: Option<HeldBack>,
         // What others wake it by, as they know it.
         waker: Option<Waker>,
         // `None` after the end.
@@ -33,14 +31,8 @@ pin_project! {
 }
 
 impl<F> Task<F> {
-    pub(super) fn new(
-        system: Arc<System>,
-        actor: Arc<Actor>,
-        told: Option<oneshot::Sender<Exit>>,
-        held_back: Option<HeldBack>,
-        body: F,
-    ) -> Self {
-        Self { system, actor, told, held_back, waker: None, body: Some(body) }
+    pub(super) fn new(system: Arc<System>, actor: Arc<Actor>, told: Option<oneshot::Sender<Exit>>, body: F) -> Self {
+        Self { system, actor, told, waker: None, body: Some(body) }
     }
 }
 
@@ -56,10 +48,6 @@ impl<F: Future<Output: Into<Ended>>> Task<F> {
     /// Of an end that was decided by others, the reason is found by [`Actor::finish`].
     fn poll_body(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
         let mut this = self.project();
-        if this.held_back.as_ref().is_some_and(|spawner| spawner.is_held(context)) {
-            return Poll::Pending;
-        }
-        *this.held_back = None;
         // First the waker: whoever decides its end after the question wakes it.
         be_woken(this.actor, this.waker, context.waker());
         if this.actor.is_ending() {

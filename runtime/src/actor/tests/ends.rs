@@ -1,6 +1,6 @@
 //! Ends, links and monitors: what comes before what.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::*;
 
@@ -73,6 +73,29 @@ async fn a_spawner_that_goes_on_computing_lets_its_children_start_after_a_slice(
             while !started.load(Ordering::Relaxed) {
                 Pause::SliceOver.note();
                 tokio::task::yield_now().await;
+            }
+            ExitReason::Normal
+        }
+    });
+    assert_eq!(reason(exit).await, ExitReason::Normal);
+}
+
+#[tokio::test]
+async fn a_spawner_of_many_makes_way_for_them_now_and_then() {
+    let system = Arc::<System>::default();
+    let (_, exit) = spawn(&system, {
+        let system = Arc::clone(&system);
+        |own| async move {
+            let ran = Arc::new(AtomicU32::new(0));
+            for spawned in 0..40 {
+                own.make_way().await;
+                let waiting = spawned - ran.load(Ordering::Relaxed);
+                assert_eq!(waiting, spawned % 8, "of {spawned}");
+                let ran = Arc::clone(&ran);
+                spawn_by(&system, &own, None, async move {
+                    ran.fetch_add(1, Ordering::Relaxed);
+                    ExitReason::Normal
+                });
             }
             ExitReason::Normal
         }
