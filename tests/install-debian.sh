@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Installs packages from Debian; says nothing when all are there.
 #
-#   install-debian.sh "PACKAGE PROGRAM"...    the program shows that the package is there
+#   install-debian.sh "PACKAGE PROGRAM"...    the program, or a file by its path, shows that the package is there
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 missing=()
 for entry in "$@"; do
-    command -v "${entry#* }" >/dev/null || missing+=("${entry% *}")
+    command -v "${entry#* }" >/dev/null || [ -e "${entry#* }" ] || missing+=("${entry% *}")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 

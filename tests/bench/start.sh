@@ -9,9 +9,10 @@
 #     --runs   of each runtime (default 30)
 #     --idle   containers that idle at once, whose memory is summed up (default 10; 0 for none)
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../cluster" && pwd)
 # shellcheck source=../cluster/lib/load.sh source-path=SCRIPTDIR
-source "$here/lib/load.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../cluster/lib/load.sh"
+# shellcheck source=lib.sh source-path=SCRIPTDIR
+source "$cluster/../bench/lib.sh"
 
 bin='' xtask='' runs=30 idle=10
 while [ $# -gt 0 ]; do
@@ -23,7 +24,7 @@ while [ $# -gt 0 ]; do
         *) echo "$1: unknown option" >&2 && exit 2 ;;
     esac
 done
-[ -n "$bin" ] && [ -n "$xtask" ] || { sed -n '2,11p' "$0" >&2; exit 2; }
+if [ -z "$bin" ] || [ -z "$xtask" ]; then sed -n '2,11p' "$0" >&2 && exit 2; fi
 
 # Without containerd's warning about version 1 of cgroups.
 quietly() { "$@" 2> >(grep -v DEPRECATION >&2); }
@@ -32,25 +33,14 @@ work=$(mktemp -d /tmp/perigee-start-XXXXXX)
 pid=
 cleanup() {
     [ -z "$pid" ] || { kill "$pid" && wait "$pid"; } 2>/dev/null || true
-    { grep -o "$work[^ ]*" /proc/mounts || true; } | sort -r | while read -r mount; do umount -l "$mount" || true; done
+    { grep -o "${work}[^ ]*" /proc/mounts || true; } | sort -r | while read -r mount; do umount -l "$mount" || true; done
     rm -rf "$work"
 }
 trap cleanup EXIT
 
 mkdir "$work/bin"
 cp "$bin/containerd-shim-perigee-v1" "$bin/perigee" "$work/bin/"
-cat >"$work/hello.rs" <<'RUST'
-fn main() {
-    println!("hello");
-    if std::env::args().nth(1).as_deref() == Some("idle") {
-        std::thread::sleep(std::time::Duration::from_secs(3600));
-    }
-}
-RUST
-rustc --edition 2024 -O -C target-feature=+crt-static -C strip=symbols -o "$work/hello" "$work/hello.rs"
-rustc --edition 2024 -O --target wasm32-wasip1 -C strip=symbols -o "$work/hello.wasm" "$work/hello.rs"
-"$xtask" image --output "$work/native.tar" --tag bench/native:1 "$work/hello"
-"$xtask" image --output "$work/wasm.tar" --tag bench/wasm:1 "$work/hello.wasm"
+make_hellos "$work" "$xtask" bench/native:1 bench/wasm:1
 cat >"$work/config.toml" <<TOML
 version = 3
 root = "$work/root"
@@ -77,10 +67,10 @@ once() { # RUNTIME IMAGE ID OPTION...
     output=$("${ctr[@]}" run --rm --runtime "$1" "${@:4}" "$2" "$3" 2>>"$work/errors") || { cat "$work/errors" >&2; return 1; }
     after=$(date +%s%N)
     [ "$output" = hello ] || echo "lost output: '$output'" >>"$work/lost"
-    echo $(((after - before) / 10000)) | sed 's/..$/.&/'
+    awk -v ns=$((after - before)) 'BEGIN { printf "%.2f\n", ns / 1e6 }'
 }
 
-echo "load before: $(cut -d' ' -f1-3 /proc/loadavg)"
+echo "load before: $(load)"
 for run in $(seq 0 "$runs"); do
     # The first round only warms.
     for case in "runc.v2-native io.containerd.runc.v2 $native" "perigee-native io.containerd.perigee.v1 $native" \
@@ -91,22 +81,14 @@ for run in $(seq 0 "$runs"); do
         sleep 0.3
     done
 done
-echo "load after:  $(cut -d' ' -f1-3 /proc/loadavg)"
+echo "load after:  $(load)"
 printf '%-16s %8s %8s\n' "ctr run --rm, ms" p50 p90
 for name in runc.v2-native perigee-native perigee-wasm perigee-by-runc; do
-    sort -n "$work/$name.ms" | awk -v name="$name" '{ a[NR] = $1 } END { printf "%-16s %8.1f %8.1f\n", name, a[int((NR + 1) / 2)], a[int(NR * 0.9 + 0.5)] }'
+    printf '%-16s%s\n' "$name" "$(percentiles "$work/$name.ms")"
 done
 [ ! -e "$work/lost" ] || echo "runs whose output ctr lost: $(wc -l <"$work/lost")"
 [ "$idle" -gt 0 ] || exit 0
 
-# Proportional memory of a shim and what it started, in KiB.
-pss() { # PID
-    local total=0 one child
-    one=$(awk '/^Pss:/ { print $2 }' "/proc/$1/smaps_rollup" 2>/dev/null || echo 0)
-    total=$((total + ${one:-0}))
-    for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do total=$((total + $(pss "$child"))); done
-    echo "$total"
-}
 printf '%-16s %12s %12s %12s\n' "idle, KiB PSS" "1 container" "$idle, each" "of it shim"
 for case in "runc.v2-native io.containerd.runc.v2 $native /hello" "perigee-wasm io.containerd.perigee.v1 $wasm /hello.wasm"; do
     read -r name runtime image program <<<"$case"
@@ -116,16 +98,13 @@ for case in "runc.v2-native io.containerd.runc.v2 $native /hello" "perigee-wasm 
             "${ctr[@]}" run -d --runtime "$runtime" "$image" "idle-$number" "$program" idle >/dev/null
         done
         sleep 3
-        total=0 shims=0
-        for shim in $(pgrep -f "$work/.*containerd-shim|containerd-shim.*$work"); do
-            total=$((total + $(pss "$shim"))) shims=$((shims + $(awk '/^Pss:/ { print $2 }' "/proc/$shim/smaps_rollup")))
-        done
-        line+=($((total / count)))
+        for shim in $(pgrep -f "$work/.*containerd-shim|containerd-shim.*$work"); do pss "$shim"; done >"$work/pss"
+        line+=($(($(sum <"$work/pss") / count)))
         for number in $(seq "$count"); do
             "${ctr[@]}" task kill -s KILL "idle-$number" >/dev/null
             for _ in $(seq 50); do "${ctr[@]}" task rm "idle-$number" >/dev/null 2>&1 && break; sleep 0.1; done
             "${ctr[@]}" containers rm "idle-$number" >/dev/null
         done
     done
-    printf '%-16s %12s %12s %12s\n' "$name" "${line[@]}" $((shims / idle))
+    printf '%-16s %12s %12s %12s\n' "$name" "${line[@]}" $(($(grep '^containerd-shim' "$work/pss" | sum) / idle))
 done

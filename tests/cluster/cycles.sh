@@ -2,9 +2,8 @@
 # Tests the cluster's scripts: cycles.sh [N] brings it up, runs a pod and takes it down N times (3), and compares what the
 # machine has before and after. In every second cycle all programs are killed first, as by a crash.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=lib/load.sh source-path=SCRIPTDIR
-source "$here/lib/load.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/load.sh"
 
 # Everything that a cluster makes on a machine, sorted so that two of them can be compared.
 snapshot() {
@@ -33,16 +32,16 @@ crash() {
 need_root cycles.sh
 before=$(mktemp)
 trap 'rm -f "$before"' EXIT
-"$here/down.sh" >/dev/null
+"$cluster/down.sh" >/dev/null
 snapshot >"$before"
 for ((cycle = 1; cycle <= ${1:-3}; cycle++)); do
-    "$here/up.sh" | grep -v "^  "
+    "$cluster/up.sh" | grep -v "^  "
     run_pod
     if ((cycle % 2 == 0)); then
         crash
-        "$here/up.sh" | grep -v "^  "
+        "$cluster/up.sh" | grep -v "^  "
         run_pod
     fi
-    "$here/down.sh"
+    "$cluster/down.sh"
     diff "$before" <(snapshot) || die "cycle $cycle left something behind"
 done

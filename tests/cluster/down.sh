@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Takes the test cluster down and leaves nothing of it but the logs: down.sh [--dir DIR]
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=lib/load.sh source-path=SCRIPTDIR
-source "$here/lib/load.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/load.sh"
 
 if [ "${1:-}" = --dir ]; then
     dir=$(realpath -m "${2:?--dir needs a folder}")

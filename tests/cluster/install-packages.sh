@@ -8,6 +8,8 @@ needed=(
     "nftables nft"           # kube-proxy and port mappings
     "conntrack conntrack"    # kube-proxy forgets UDP connections with it
     "iproute2 ip"            # the bridge
+    "gcc cc"                 # pause
+    "libc6-dev /usr/include/stdio.h" # which gcc's package only recommends
     "busybox-static busybox" # a shell and tools for native containers
     "openssl openssl"        # certificates
     "curl curl"              # readiness checks

@@ -1,8 +1,15 @@
 #!/usr/bin/env bash
-# Packs static programs into an OCI archive with one layer: pack-image.sh OUT.tar NAME:TAG PROGRAM [MORE FILES...]
+# Packs static programs into an OCI archive with one layer: pack-image.sh [--user USER] OUT.tar NAME:TAG PROGRAM [FILE...]
 # All land in the image's root folder; the first one is the entrypoint. Same input, same bytes.
 set -euo pipefail
-[ $# -ge 3 ] || { echo "usage: $0 OUT.tar NAME:TAG PROGRAM [FILE...]" >&2; exit 2; }
+# shellcheck source=lib/programs.sh source-path=SCRIPTDIR
+source "$(dirname "${BASH_SOURCE[0]}")/lib/programs.sh"
+user=
+if [ "${1:-}" = --user ]; then
+    user=,'"User":"'${2:?--user needs a user}'"'
+    shift 2
+fi
+[ $# -ge 3 ] || { echo "usage: $0 [--user USER] OUT.tar NAME:TAG PROGRAM [FILE...]" >&2; exit 2; }
 out=$(realpath -m "$1") reference=$2
 shift 2
 
@@ -11,8 +18,6 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/root/tmp" "$work/image/blobs/sha256"
 install -m 0755 "$@" "$work/root/"
 chmod 1777 "$work/root/tmp"
-
-archive() { tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --format=gnu -cf "$1" -C "$2" .; }
 
 # Moves a file to its place by digest and prints its descriptor, open at the end for more fields.
 blob() { # MEDIA-TYPE FILE
@@ -32,8 +37,8 @@ esac
 archive "$work/layer.tar" "$work/root"
 layer=$(blob application/vnd.oci.image.layer.v1.tar "$work/layer.tar")
 digest=$(grep -oE 'sha256:[0-9a-f]+' <<<"$layer")
-printf '{"architecture":"%s","os":"linux","config":{"Entrypoint":["/%s"]},"rootfs":{"type":"layers","diff_ids":["%s"]}}' \
-    "$architecture" "$(basename "$1")" "$digest" >"$work/config.json"
+printf '{"architecture":"%s","os":"linux","config":{"Entrypoint":["/%s"]%s},"rootfs":{"type":"layers","diff_ids":["%s"]}}' \
+    "$architecture" "$(basename "$1")" "$user" "$digest" >"$work/config.json"
 config=$(blob application/vnd.oci.image.config.v1+json "$work/config.json")
 printf '{"schemaVersion":2,"mediaType":"%s","config":%s},"layers":[%s}]}' \
     application/vnd.oci.image.manifest.v1+json "$config" "$layer" >"$work/manifest.json"

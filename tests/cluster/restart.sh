@@ -3,9 +3,8 @@
 # restart.sh containerd|kubelet|proxy|dns|registry|etcd|apiserver|controller-manager|scheduler [--kill]
 # With --kill it ends without warning.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=lib/load.sh source-path=SCRIPTDIR
-source "$here/lib/load.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/load.sh"
 
 program=${1:?which program?}
 function=start_${program//-/_}

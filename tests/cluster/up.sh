@@ -5,9 +5,8 @@
 #     --dir   folder of all state (default: $PERIGEE_CLUSTER_DIR or /var/lib/perigee-test)
 #     --bin   folder with containerd-shim-perigee-v1 and perigee, to be installed; also on a cluster that is up
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=lib/load.sh source-path=SCRIPTDIR
-source "$here/lib/load.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/load.sh"
 
 make_folders() {
     [ ${#dir} -le 36 ] || die "$dir: too long; the sockets of the shims are below it, and a socket's path has a limit"
@@ -76,8 +75,8 @@ while [ $# -gt 0 ]; do
     esac
 done
 need_root up.sh
-"$here/install-packages.sh"
-[ -d "$tools" ] || "$here/build.sh"
+"$cluster/install-packages.sh"
+[ -d "$tools" ] || "$cluster/build.sh"
 take_lock
 
 if is_up; then

@@ -2,12 +2,12 @@
 # Builds the specs, what runs them and their images from pinned Go modules into the cache of the test cluster, once.
 # Prints the folder at the end: bin/ and images.tar.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-here=$root/tests/cluster
-# shellcheck source=tests/cluster/lib/layout.sh
-source "$here/lib/layout.sh"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=../cluster/lib/layout.sh source-path=SCRIPTDIR
+source "$here/../cluster/lib/layout.sh"
+# shellcheck source=../cluster/lib/programs.sh source-path=SCRIPTDIR
+source "$cluster/lib/programs.sh"
 tools=$(tools_dir)
-here=$root/tests/node-conformance
 
 # The names that Kubernetes' tests have for their images, and what is said in them beside the PATH. All have the same
 # files: every program that one of them needs.
@@ -23,18 +23,6 @@ images=(
     'e2e-test-images/nonroot:1.5 ,"Cmd":["sh"],"User":"1234"'
     'pause:3.10.2 ,"Entrypoint":["/pause"],"User":"65535:65535"'
 )
-
-compile() { # OUTPUT PACKAGE [COMMAND OF GO]
-    CGO_ENABLED=0 GOFLAGS='' nice go "${3:-build}" -C "$here/go" ${3:+-c} -mod=readonly -trimpath -buildvcs=false \
-        -ldflags "-s -w $stamp" -o "$1" "$2"
-}
-
-# The specs compare the cluster's version with their own, which Kubernetes learns from the linker.
-version=$(sed -nE 's|^require k8s.io/kubernetes (v[^ ]+)$|\1|p' "$here/go/go.mod")
-stamp=
-for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-    stamp+="-X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$(cut -d. -f2 <<<"$version") "
-done
 
 # A program of this machine with its libraries.
 add() { # PROGRAM DESTINATION
@@ -87,33 +75,37 @@ pack_images() { # OUT.tar
     archive "$1" "$work"
 }
 
-archive() { tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --format=gnu -cf "$1" -C "$2" .; }
-
+# The specs compare the cluster's version with their own.
 build() { # FOLDER
-    say "building Kubernetes' node tests $version ... 10 min cold"
-    mkdir -p "$1/bin"
-    compile "$1/bin/" tool
-    compile "$1/bin/" ./report
+    local stamp
+    stamp=$(kubernetes_stamp "$here/go")
+    mkdir "$1/bin"
+    compile "$here/go" "$1/bin/" tool "$stamp"
+    compile "$here/go" "$1/bin/" ./report
     say "        what runs them, and the programs of their images: done; now the tests themselves"
-    compile "$1/bin/e2e.test" . test
+    compile "$here/go" "$1/bin/e2e.test" . "$stamp" "test -c"
     files=$building/files
     make_files "$1"
     pack_images "$1/images.tar"
     rm "$1/bin/agnhost" "$1/bin/nonewprivs"
 }
 
-built=$cache/node-conformance-$(inputs_key "$here")
+# Everything that decides what is built.
+inputs() {
+    sources "$here"
+    cat "$here/build.sh"
+    recipe compile
+    recipe kubernetes_stamp
+    recipe archive
+    key_of pause go/kubernetes
+}
+
+built=$cache/node-conformance-$(inputs | key)
 if [ ! -d "$built" ]; then
-    command -v go >/dev/null || die "go is missing: the tests are built from Go modules (Go 1.26.7 or newer)"
     [ -x "$tools/images/pause" ] || die "$tools is missing: tests/cluster/build.sh builds it"
-    "$root/tests/install-debian.sh" "busybox-static busybox" "curl curl" "hostname hostname" "netcat-openbsd nc.openbsd" >&2
-    exec 9>"$cache/lock"
-    flock 9
-    building=$(mktemp -d "$cache/building.XXXXXX")
-    trap 'rm -rf "$building"' EXIT
-    if [ ! -d "$built" ]; then # not while this one waited
-        build "$building/part" >&2
-        mv -T "$building/part" "$built"
-    fi
+    "$here/../install-debian.sh" "busybox-static busybox" "curl curl" "hostname hostname" "netcat-openbsd nc.openbsd" >&2
+    begin_build >&2
+    # Perhaps while this one waited.
+    [ -d "$built" ] || build_part "$built" "Kubernetes' node tests $(version_of "$here/go" k8s.io/kubernetes)" 10 build >&2
 fi
 say "$built"

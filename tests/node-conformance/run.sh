@@ -7,12 +7,11 @@
 #     --focus  runs the specs whose text matches
 #     --procs  specs at the same time (default: 12; they mostly wait)
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-here=$root/tests/cluster
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export PERIGEE_DEFAULT_RUNTIME=${PERIGEE_DEFAULT_RUNTIME:-perigee}
-# shellcheck source=tests/cluster/lib/layout.sh
-source "$here/lib/layout.sh"
-known=$root/tests/node-conformance/known.txt
+# shellcheck source=../cluster/lib/layout.sh source-path=SCRIPTDIR
+source "$here/../cluster/lib/layout.sh"
+known=$here/known.txt
 
 binaries='' focus=. procs=12
 while [ $# -gt 0 ]; do
@@ -25,8 +24,8 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$binaries" ] || die "no --bin: a folder with containerd-shim-perigee-v1 and perigee is wanted"
 
-built=$("$root/tests/node-conformance/build.sh" | tail -n 1)
-"$here/up.sh" --bin "$binaries"
+built=$("$here/build.sh" | tail -n 1)
+"$cluster/up.sh" --bin "$binaries"
 grep -qx "default_runtime_name = \"$default_runtime\"" "$dir/config/containerd.toml" ||
     die "the cluster that is up has another default runtime: take it down first (tests/cluster/down.sh)"
 # shellcheck source=/dev/null

@@ -1,5 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# Where everything is: the one home of folders, addresses and names. Sourced by the scripts, which set `here` before.
+# Where everything is: the one home of folders, addresses and names.
+
+# These scripts.
+cluster=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # The programs, built once: `build.sh` writes them, everything else only reads them.
 cache="${PERIGEE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/perigee}/cluster"
@@ -35,13 +38,4 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 need_root() {
     [ "$(id -u)" = 0 ] || die "$1 needs root: it makes cgroups, mounts and a bridge (try sudo --preserve-env)"
-}
-
-# The folder of the built programs, named by everything that decides what they are.
-tools_dir() { printf '%s/%s\n' "$cache" "$(inputs_key "$here")"; }
-
-# A hash of all files below a folder (names and contents), of those that decide what is built.
-inputs_key() {
-    (cd "$1" && find . -type f \( -name go.mod -o -name go.sum -o -name '*.go' -o -name build.sh -o -name pack-image.sh \) \
-        -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16)
 }

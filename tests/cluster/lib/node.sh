@@ -7,7 +7,7 @@ configure() { # FILE
     for name in dir tools cgroup node bridge node_address pod_subnet pause_image registry dns_ready default_runtime; do
         script+=(-e "s|@${name^^}@|${!name}|g")
     done
-    sed "${script[@]}" "$here/config/$1" >"$dir/config/$1"
+    sed "${script[@]}" "$cluster/config/$1" >"$dir/config/$1"
 }
 
 write_configuration() {
