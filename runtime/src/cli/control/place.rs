@@ -69,9 +69,12 @@ impl Place {
         let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
         let app: String = app.chars().take(MAX_NAME).map(plain).collect();
         let name = format!("{}.{app}", std::process::id());
+        // It gets its name when it listens. Before, who connects is refused, and would remove it as one of a killed app.
+        let unnamed = format!(".{name}");
         // Of an earlier process with this number.
-        fs::remove_file(self.within(&name)).unwrap_or_default();
-        let listener = UnixListener::bind(self.within(&name))?;
+        fs::remove_file(self.within(&unnamed)).unwrap_or_default();
+        let listener = UnixListener::bind(self.within(&unnamed))?;
+        fs::rename(self.within(&unnamed), self.within(&name))?;
         listener.set_nonblocking(true)?;
         Ok((listener, Bound { place: self, name }))
     }
@@ -135,6 +138,7 @@ fn parse(name: &str) -> Option<Running> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
@@ -174,6 +178,27 @@ mod tests {
         drop(listener);
         assert!(place(&folder).connect(None).is_err());
         assert_eq!(place(&folder).running().unwrap(), []);
+    }
+
+    #[test]
+    fn an_app_that_begins_is_not_taken_for_one_that_was_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut lost, done) = (0, AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    drop(place(&folder).connect(None));
+                }
+            });
+            for app in 0..5000 {
+                let (_listener, bound) = place(&folder).bind(&app.to_string()).unwrap();
+                // Time for who was refused to remove it.
+                std::thread::yield_now();
+                lost += u32::from(!fs::exists(bound.place.within(&bound.name)).unwrap());
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(lost, 0);
     }
 
     #[test]
