@@ -3,8 +3,7 @@
 use std::io::IsTerminal as _;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,6 +22,8 @@ const QUIET: &str = "wasmtime_wasi=warn";
 const LOG_VARIABLE: &str = "PERIGEE_LOG";
 /// Threads for file access and name look-ups; where databases are closed, too.
 const BLOCKING_THREADS: usize = 64;
+/// Within this the last lines of output are written where somebody reads them.
+const FLUSHED_AT_ONCE: Duration = Duration::from_millis(50);
 /// How long the last lines of output may take to be written, once the app was told to stop.
 pub(super) const FLUSH: Duration = Duration::from_secs(2);
 /// Exit code of an app that was never started: a wrong manifest, a broken module.
@@ -55,8 +56,8 @@ pub(super) enum Control {
 pub(super) struct Outputs {
     stdout: Output,
     stderr: Output,
-    /// The app was told to stop: whoever did that does not wait long.
-    stopped: Arc<AtomicBool>,
+    /// Hears from the app's beginning on that it is told to stop: whoever did that does not wait long.
+    stop: Mutex<Option<StopSignals>>,
 }
 
 impl Outputs {
@@ -73,25 +74,33 @@ impl Outputs {
             .with_ansi(std::io::stderr().is_terminal())
             .with_target(false)
             .init();
-        Ok(Self { stdout, stderr, stopped: Arc::default() })
+        Ok(Self { stdout, stderr, stop: Mutex::default() })
     }
 
     /// Waits until everything is written: as long as that takes, as any program does at its end that writes to a full pipe,
     /// or [`FLUSH`] when it was told to stop, or now is.
     pub(super) fn flush(&self) {
-        let flush = |output: &Output| output.flush_blocking(FLUSH);
-        if flush(&self.stdout) & flush(&self.stderr) || self.stopped.load(Ordering::Relaxed) {
+        let flush = |output: &Output| output.flush_blocking(FLUSHED_AT_ONCE);
+        if flush(&self.stdout) & flush(&self.stderr) {
             return;
         }
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         let (stdout, stderr) = (self.stdout.clone(), self.stderr.clone());
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         runtime.block_on(async {
-            let Ok(mut stop) = stop_signals() else { return };
             let written =
                 tokio::task::spawn_blocking(move || stdout.flush_blocking(Duration::MAX) && stderr.flush_blocking(Duration::MAX));
+            let stopped = async {
+                match stop {
+                    Some(mut stop) => stop.recv().await,
+                    // It never came so far that a signal would not simply end it.
+                    None => std::future::pending().await,
+                }
+                tokio::time::sleep(FLUSH).await;
+            };
             tokio::select! {
                 _ = written => {}
-                () = stop.recv() => {}
+                () = stopped => {}
             }
         });
         runtime.shutdown_background();
@@ -115,6 +124,7 @@ impl Session {
 
     async fn run_app(mut self, outputs: &Outputs) -> anyhow::Result<AppExit> {
         let mut stop = stop_signals()?;
+        *outputs.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop_signals()?);
         let (app, grace) = (self.app.clone(), self.grace);
         let control = std::mem::replace(&mut self.control, Control::None);
         let (stdout, stderr) = (outputs.stdout.clone(), outputs.stderr.clone());
@@ -122,17 +132,14 @@ impl Session {
         let node = tokio::select! {
             node = prepared => node.context("preparing the app")??,
             () = stop.recv() => {
-                outputs.stopped.store(true, Ordering::Relaxed);
                 return Ok(AppExit { code: 143, message: Some("stopped before it started".to_owned()) });
             }
         };
         let app = App::new(app, Arc::clone(&node))?;
-        tokio::spawn(perigee_idle::give_back_when_started());
+        perigee_idle::give_back_when_started();
         let _control = control.open(node);
-        let stopped = Arc::clone(&outputs.stopped);
         let stop = async move {
             stop.recv().await;
-            stopped.store(true, Ordering::Relaxed);
             tokio::spawn(stop.insist());
         };
         Ok(app.run(stop, grace).await)

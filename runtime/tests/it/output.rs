@@ -103,19 +103,23 @@ fn an_app_that_has_ended_waits_until_its_last_lines_are_read() {
         let mut child = perigee(&["run"]).arg(guest("talk")).args(["1", "20000"]).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         until_full(&stdout);
-        thread::sleep(BEYOND_FLUSH);
-        assert!(child.try_wait().unwrap().is_none(), "it has ended before it was heard");
         (child, stdout)
     };
     let (mut child, mut stdout) = start();
+    thread::sleep(BEYOND_FLUSH);
+    assert!(child.try_wait().unwrap().is_none(), "it has ended before it was heard");
     let mut text = String::new();
     stdout.read_to_string(&mut text).unwrap();
     all_is_there(&text, 1, 20_000);
     assert_eq!(ends(&mut child), Some(0));
 
-    let (mut child, _stdout) = start();
-    kill(child.id(), "TERM");
-    assert_eq!(ends(&mut child), Some(0), "the app ended well before it was told to stop");
+    // Whether it is told to stop soon after its end or late.
+    for waited in [Duration::ZERO, BEYOND_FLUSH] {
+        let (mut child, _stdout) = start();
+        thread::sleep(waited);
+        kill(child.id(), "TERM");
+        assert_eq!(ends(&mut child), Some(0), "the app ended well before it was told to stop");
+    }
 }
 
 /// As `perigee run app.yaml | head -1`.
