@@ -2,20 +2,29 @@
 #![warn(missing_docs)]
 
 use std::ffi::c_void;
+use std::thread::Builder;
 use std::time::Duration;
 
 /// From then on nothing is starting any more.
 const STARTED: Duration = Duration::from_secs(1);
 const PAGE: usize = 4096;
 
-/// Gives it back once the start is over.
-pub async fn give_back_when_started() {
-    tokio::time::sleep(STARTED).await;
-    give_back();
+/// For a thread that sleeps, and then calls what is below.
+const STACK: usize = 64 << 10;
+
+/// Gives it back once the start is over. On a thread of its own, which then ends: everything that runs afterwards is read
+/// again, with all that lies around it in the file (up to 256 KiB), and a thread of an event loop would go back through that.
+pub fn give_back_when_started() {
+    let thread = Builder::new().name("perigee-idle".to_owned()).stack_size(STACK);
+    // Where there can be no thread, it stays.
+    drop(thread.spawn(|| {
+        std::thread::sleep(STARTED);
+        give_back();
+    }));
 }
 
 /// Unmaps the pages of the program's own code and constants, and the allocator's free ones. What is needed again is found in
-/// the page cache, 16 pages at a time; what is not (reading the manifest, linking, compiling) counts as nobody's.
+/// the page cache; what is not (reading the manifest, linking, compiling) counts as nobody's.
 #[expect(unsafe_code, reason = "neither std nor nix knows these")]
 pub fn give_back() {
     // SAFETY: both are called with what they ask for; `unmap` gets no data.

@@ -263,7 +263,7 @@ impl Task for TaskService {
             let pid = match request.exec_id.as_str() {
                 "" => {
                     let pid = container.start(&service.shared.events).await?;
-                    service.shared.tasks.spawn(perigee_idle::give_back_when_started());
+                    perigee_idle::give_back_when_started();
                     pid
                 }
                 exec => container.start_exec(exec, &service.shared).await?,
