@@ -1,6 +1,9 @@
 //! Prints `ready` and waits for the app's stop, then prints `stopping` and ends normally after MS milliseconds.
 
-fn main() {
+#[lunatic::main]
+fn main(mailbox: lunatic::Mailbox<()>) {
+    // Asked for before it says that it is ready: one that has not asked is killed at the stop.
+    perigee::on_shutdown(&mailbox, ());
     println!("ready");
     perigee::wait_for_shutdown();
     println!("stopping");
