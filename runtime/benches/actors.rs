@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use perigee_runtime::{Capacity, Class, Engine, HostValues, Node, Output};
+use perigee_runtime::{Allocator, Capacity, Class, Engine, HostValues, Node, Output};
 use perigee_spec::{ActorClass, AppSpec};
 use tokio::runtime::Runtime;
 
@@ -24,7 +24,11 @@ const MESSAGES: usize = 20_000;
 /// A module of one page that does nothing.
 const TINY: &str = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
 
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
 fn main() {
+    Allocator::serve_many_actors();
     let args: Vec<_> = std::env::args().collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [_, "--once", path, count] => once(path, count.parse().unwrap()),

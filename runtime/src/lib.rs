@@ -9,11 +9,13 @@
 //! node        classes ready to spawn, and what they share of the host;  spawn: the one way in which actors come to be
 //! host        imports of guests: WASI preview 1, Lunatic's ABI, `perigee`
 //! engine      Wasmtime: configuration, compiling, pooling, preemption, memory accounts
+//! allocator   memory of the host's own objects
 //! actor       the core: ids, mailboxes, links, names, timers, quotas; knows neither guests nor WebAssembly
 //! ```
 #![warn(missing_docs)]
 
 pub mod actor;
+mod allocator;
 mod app;
 mod background;
 mod class;
@@ -26,6 +28,7 @@ mod node;
 mod spawn;
 mod supervisor;
 
+pub use allocator::Allocator;
 pub use app::{App, AppError, AppExit, GRACE};
 pub use class::{Class, ClassError, HostValues};
 pub use engine::{Capacity, Compiler, Engine, InUse, Program, ProgramError};

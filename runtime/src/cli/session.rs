@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use perigee_runtime::{App, AppExit, Capacity, Class, Engine, HostValues, Node, Output, Program};
+use perigee_runtime::{Allocator, App, AppExit, Capacity, Class, Engine, HostValues, Node, Output, Program};
 use perigee_spec::AppSpec;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -147,7 +147,11 @@ impl Session {
 
     /// Gets what the classes need, each module once.
     fn prepare(self, stdout: Output, stderr: Output) -> anyhow::Result<Arc<Node>> {
-        let engine = Engine::new(Capacity::for_modules(&self.app, &self.modules))?;
+        let capacity = Capacity::for_modules(&self.app, &self.modules);
+        if capacity.is_for_many() {
+            Allocator::serve_many_actors();
+        }
+        let engine = Engine::new(capacity)?;
         let mut programs: Vec<(PathBuf, Program)> = Vec::new();
         let mut classes = Vec::new();
         for (spec, path) in self.app.actors().iter().zip(&self.modules) {

@@ -47,6 +47,12 @@ impl Capacity {
         Self { actors: actors.clamp(MIN_ACTORS, MAX_ACTORS) }
     }
 
+    /// Whether they are more than those of a pod of one actor: then spawning is what the process does.
+    #[must_use]
+    pub fn is_for_many(self) -> bool {
+        self.actors > MIN_ACTORS
+    }
+
     /// How many of them have a place in the pool. For the others there is a second, dense engine.
     pub(super) fn in_pool(self) -> u32 {
         self.actors.min(MAX_IN_POOL)
@@ -92,7 +98,7 @@ mod tests {
             path
         };
         let wasi = module("wasi", r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))))"#);
-        let lunatic = module("lunatic", r#"(module (import "lunatic::process" "process_id" (func (result i64))))"#);
+        let lunatic = module("lunatic", r#"(module (import "lunatic::process" "spawn" (func)))"#);
         let mut class = ActorClass::new("web".parse().unwrap());
         class.limits.actors = 500;
         class.permissions.spawn = vec!["web".parse().unwrap()];

@@ -4,8 +4,17 @@ use std::collections::HashSet;
 
 use anyhow::Context as _;
 
-/// The C library's functions that give memory out.
-const ALLOCATING: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
+/// The functions of the C library, and those of mimalloc that Rust calls, that give memory out.
+const ALLOCATING: [&str; 8] = [
+    "malloc",
+    "calloc",
+    "realloc",
+    "posix_memalign",
+    "aligned_alloc",
+    "mi_malloc_aligned",
+    "mi_zalloc_aligned",
+    "mi_realloc_aligned",
+];
 
 /// What Wasmtime makes a memory with that is from no pool.
 const WITHOUT_POOL: &str = "DefaultMemoryCreator as";
