@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
+mod bare;
 mod catalogue;
 mod chart;
 mod check;
@@ -188,6 +189,7 @@ impl Peer {
     fn name(self, setup: &Setup) -> Option<String> {
         match self {
             Self::Tokio => Some("tokio".to_owned()),
+            Self::BareTiny | Self::BareGuest(_) => Some("Wasmtime alone".to_owned()),
             Self::Erlang(_) => setup.erlang.as_ref().map(|erlang| erlang.name.clone()),
             Self::Wasmtime(..) => setup.wasmtime.as_ref().map(|wasmtime| wasmtime.name.clone()),
         }
@@ -196,6 +198,8 @@ impl Peer {
     fn once(self, setup: &Setup) -> anyhow::Result<Printed> {
         match self {
             Self::Tokio => echo::tokio_server(),
+            Self::BareTiny => bare::run(bare::TINY),
+            Self::BareGuest(guest) => bare::run(&fs::read(setup.module(guest)?)?),
             Self::Erlang(args) => setup.erlang.as_ref().context("no erl")?.run(args),
             Self::Wasmtime(guest, args) => setup.wasmtime.as_ref().context("no wasmtime")?.run(&setup.module(guest)?, args),
         }

@@ -36,6 +36,10 @@ pub(super) enum Peer {
     Erlang(&'static [&'static str]),
     /// tokio's server.
     Tokio,
+    /// Instances of a tiny module, without actors.
+    BareTiny,
+    /// The same of a guest program.
+    BareGuest(&'static str),
     /// The same guest program, with these arguments.
     Wasmtime(&'static str, &'static [&'static str]),
 }
@@ -95,7 +99,7 @@ pub(super) const BENCHMARKS: &[Benchmark] = &[
     Benchmark {
         name: "spawn_rust",
         run: Run::Scaling(Guest::new("spawn_rate", &["200000", "4", "64"])),
-        peer: Some(Peer::Erlang(&["spawn", "400000", "4", "64"])),
+        peer: Some(Peer::BareGuest("brief")),
         figures: &[
             figure("spawn + run + end, Rust guest of 17 pages", "1/s", Higher, value(380_000.0), per_second),
             figure("the Rust guest, one core", "1/s", Higher, None, on_one_core),
@@ -105,7 +109,7 @@ pub(super) const BENCHMARKS: &[Benchmark] = &[
     Benchmark {
         name: "spawn_tiny",
         run: Run::Scaling(Guest::new("c_tiny", &["rate", "400000", "4", "64"])),
-        peer: Some(Peer::Erlang(&["spawn", "400000", "4", "64"])),
+        peer: Some(Peer::BareTiny),
         figures: &[
             figure("spawn + run + end, module of 1 page", "1/s", Higher, value(600_000.0), per_second),
             figure("the module of 1 page, one core", "1/s", Higher, None, on_one_core),

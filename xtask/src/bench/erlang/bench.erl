@@ -32,13 +32,6 @@ run("to_all", [Actors, Messages, Peers]) ->
         [Actor ! go || Actor <- tuple_to_list(Crowd)],
         [receive done -> ok end || _ <- lists:seq(1, Actors)]
     end);
-run("spawn", [Count, Spawners, Batch]) ->
-    Main = self(),
-    Each = Count div Spawners,
-    rate(Each * Spawners, fun() ->
-        [spawn_link(fun() -> spawn_each(1, Each, Batch), Main ! done end) || _ <- lists:seq(1, Spawners)],
-        [receive done -> ok end || _ <- lists:seq(1, Spawners)]
-    end);
 run("spawn_reply", [Count]) ->
     Main = self(),
     Took = [microseconds(fun() -> spawn(fun() -> Main ! Index end), receive Index -> ok end end)
@@ -74,16 +67,6 @@ begin_when_told(Early) ->
 around(_, _, _, 0) -> ok;
 around([], All, Message, Count) -> around(All, All, Message, Count);
 around([Peer | Peers], All, Message, Count) -> Peer ! Message, around(Peers, All, Message, Count - 1).
-
-%% Waits for the last one of each batch only, as the guests do.
-spawn_each(Number, Count, _) when Number > Count -> ok;
-spawn_each(Number, Count, Batch) when Number rem Batch =:= 0; Number =:= Count ->
-    Me = self(),
-    spawn(fun() -> work(), Me ! done end),
-    receive done -> spawn_each(Number + 1, Count, Batch) end;
-spawn_each(Number, Count, Batch) -> spawn(fun work/0), spawn_each(Number + 1, Count, Batch).
-
-work() -> 2016 = lists:sum(lists:seq(0, 63)).
 
 spin() -> spin().
 
