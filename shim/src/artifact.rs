@@ -204,6 +204,16 @@ mod tests {
         assert!(Artifact::of(&manifest(&[("application/vnd.oci.image.layer.v1.tar+gzip", None)])).unwrap().is_none());
     }
 
+    /// As `wkg oci push` 0.16.1 left a core module in a registry.
+    #[test]
+    fn what_wkg_pushes_is_an_artifact() {
+        let manifest: Manifest = serde_json::from_str(include_str!("artifact/testdata/wkg-manifest.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_str(include_str!("artifact/testdata/wkg-config.json")).unwrap();
+        assert_eq!(manifest.config.media_type, "application/vnd.wasm.config.v0+json");
+        assert_eq!(config["layerDigests"][0], *manifest.layers[0].digest);
+        assert_eq!(Artifact::of(&manifest).unwrap().unwrap().only().unwrap(), "hello.wasm");
+    }
+
     #[test]
     fn a_layer_without_a_title_gets_one() {
         let artifact = Artifact::of(&manifest(&[(MODULE_TYPES[0], None)])).unwrap().unwrap();
