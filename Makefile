@@ -50,7 +50,7 @@ test-cluster: build guests setup ## the tests on a real Kubernetes (needs root)
 	tests/cluster/down.sh
 
 # Part of them: make test-node-conformance FOCUS=REGEXP
-test-node-conformance: build setup ## Kubernetes' own tests of a node, with Perigee as its runtime (half an hour, needs root)
+test-node-conformance: build setup ## Kubernetes' own tests of a node, with Perigee as its runtime (20 minutes, needs root)
 	tests/node-conformance/run.sh --bin $(BIN) $(if $(FOCUS),--focus '$(FOCUS)')
 	tests/cluster/down.sh
 
@@ -81,7 +81,7 @@ instructions: build guests ## fail when a spawn or a message takes more instruct
 soak: guests ## actors under random load for 10 minutes
 	cargo xtask soak --minutes 10
 
-soak-cluster: build guests setup ## 2,000 pods come and go on a real Kubernetes (half an hour, needs root)
+soak-cluster: build guests setup ## 2,000 pods come and go on a real Kubernetes (20 minutes, needs root)
 	$(CARGO) test --release -p perigee-e2e --test it -- --ignored come_and_go
 	tests/cluster/down.sh
 

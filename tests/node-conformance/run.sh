@@ -5,7 +5,7 @@
 #   run.sh --bin DIR [--focus REGEXP] [--procs N]
 #     --bin    folder with containerd-shim-perigee-v1 and perigee
 #     --focus  runs the specs whose text matches
-#     --procs  specs at the same time (default: 12; they mostly wait)
+#     --procs  specs at the same time (default: 24; they mostly wait)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export PERIGEE_DEFAULT_RUNTIME=${PERIGEE_DEFAULT_RUNTIME:-perigee}
@@ -13,7 +13,7 @@ export PERIGEE_DEFAULT_RUNTIME=${PERIGEE_DEFAULT_RUNTIME:-perigee}
 source "$here/../cluster/lib/layout.sh"
 known=$here/known.txt
 
-binaries='' focus=. procs=12
+binaries='' focus=. procs=24
 while [ $# -gt 0 ]; do
     case $1 in
         --bin) binaries=${2:?--bin needs a folder} && shift 2 ;;
