@@ -1,5 +1,21 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What the measurements of starts share: the same hello for runc and for Perigee, and how times and memory are told.
+
+# The options of both scripts, into bin, xtask, runs and idle. Without what has to be there: how it is used, as its head says.
+read_options() { # IDLE-BY-DEFAULT ARGUMENTS...
+    bin='' xtask='' runs=30 idle=$1
+    shift
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --bin) bin=$(realpath "${2:?}") && shift 2 ;;
+            --xtask) xtask=$(realpath "${2:?}") && shift 2 ;;
+            --runs) runs=${2:?} && shift 2 ;;
+            --idle) idle=${2:?} && shift 2 ;;
+            *) echo "$1: unknown option" >&2 && exit 2 ;;
+        esac
+    done
+    if [ -z "$bin" ] || [ -z "$xtask" ]; then sed -n '/^# shellcheck/d; 2,/^set /s/^# \{0,1\}//p' "$0" >&2 && exit 2; fi
+}
 
 # A program that says hello and, with the argument `idle`, stays; native and for Wasm, each as an OCI archive of its name.
 make_hellos() { # FOLDER XTASK NATIVE-IMAGE WASM-IMAGE

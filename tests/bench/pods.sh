@@ -18,17 +18,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../cluster/lib/load.sh"
 # shellcheck source=lib.sh source-path=SCRIPTDIR
 source "$cluster/../bench/lib.sh"
 
-bin='' xtask='' runs=30 idle=50
-while [ $# -gt 0 ]; do
-    case $1 in
-        --bin) bin=$(realpath "${2:?}") && shift 2 ;;
-        --xtask) xtask=$(realpath "${2:?}") && shift 2 ;;
-        --runs) runs=${2:?} && shift 2 ;;
-        --idle) idle=${2:?} && shift 2 ;;
-        *) echo "$1: unknown option" >&2 && exit 2 ;;
-    esac
-done
-if [ -z "$bin" ] || [ -z "$xtask" ]; then sed -n '3,14p' "$0" >&2 && exit 2; fi
+read_options 50 "$@"
 
 "$cluster/up.sh" --bin "$bin" >&2
 # shellcheck source=/dev/null

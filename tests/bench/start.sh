@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2154
 # How long a container takes from nothing to its end, by runtime, and what an idle one holds: `ctr run --rm` of a hello.
 # Runs of the runtimes take turns, so that whatever else the machine does meets all of them. Needs root, the programs of
 # tests/cluster/build.sh, and rustc. Not part of `make test`: its figures are read by people.
@@ -14,17 +15,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../cluster/lib/load.sh"
 # shellcheck source=lib.sh source-path=SCRIPTDIR
 source "$cluster/../bench/lib.sh"
 
-bin='' xtask='' runs=30 idle=10
-while [ $# -gt 0 ]; do
-    case $1 in
-        --bin) bin=$(realpath "${2:?}") && shift 2 ;;
-        --xtask) xtask=$(realpath "${2:?}") && shift 2 ;;
-        --runs) runs=${2:?} && shift 2 ;;
-        --idle) idle=${2:?} && shift 2 ;;
-        *) echo "$1: unknown option" >&2 && exit 2 ;;
-    esac
-done
-if [ -z "$bin" ] || [ -z "$xtask" ]; then sed -n '2,11p' "$0" >&2 && exit 2; fi
+read_options 10 "$@"
 
 # Without containerd's warning about version 1 of cgroups.
 quietly() { "$@" 2> >(grep -v DEPRECATION >&2); }
