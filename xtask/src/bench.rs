@@ -38,8 +38,9 @@ const CHART: &str = "results.svg";
 
 /// Run the benchmarks: figures, their targets, peers
 ///
-/// Runs each benchmark by `perigee run`, and beside it the peer that its target names: Erlang where `erl` is on the PATH,
-/// and the wasmtime of --wasmtime. Prints a table; with --out also writes results.json and results.svg.
+/// Runs each benchmark by `perigee run`, and beside it its peer, if it has one: Erlang where `erl` is on the PATH, the
+/// wasmtime of --wasmtime, or what this program does itself with Wasmtime or tokio alone. Prints a table; with --out also
+/// writes results.json and results.svg.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The `perigee` to measure
