@@ -14,7 +14,7 @@ mod program;
 mod stack;
 mod trap;
 
-pub(crate) use clock::Clock;
+pub(crate) use clock::{Clock, Sleep};
 pub(crate) use fuel::Fuel;
 use guest_modules::GuestModules;
 pub(crate) use limiter::MemoryAccount;
@@ -26,6 +26,7 @@ pub(crate) use stack::Tidied;
 pub(crate) use trap::trap_text;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::{Instance, PoolConcurrencyLimitError, Store};
 
@@ -123,6 +124,11 @@ impl Engine {
         }
         let unreadable = |reason| ProgramError::Unreadable { name: name.to_owned(), reason };
         Ok(program.keep_module(module().map_err(unreadable)?))
+    }
+
+    /// Ends that much later, also beside guests that spin.
+    pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
+        Sleep::new(Arc::clone(&self.clock), duration)
     }
 
     /// What compiled code depends on besides its module: versions, configuration, processor.

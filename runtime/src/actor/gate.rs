@@ -38,8 +38,8 @@ pub(crate) enum Pause {
     Suspended,
     /// Its time slice is over.
     SliceOver,
-    /// It was not run at all: others have their turn.
-    NotRun,
+    /// Others come first: its slice is not over, or not begun.
+    MakesWay,
 }
 
 impl Pause {
@@ -97,7 +97,7 @@ impl Actor {
 
     /// Lets those go that it has spawned, as far as this pause of its own allows.
     pub(super) fn pass_gate(&self, pause: Pause) {
-        if self.held_back.load(Ordering::Relaxed) == 0 || pause == Pause::NotRun {
+        if self.held_back.load(Ordering::Relaxed) == 0 || pause == Pause::MakesWay {
             return;
         }
         let mut inner = self.lock();

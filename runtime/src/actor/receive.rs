@@ -78,7 +78,7 @@ impl Actor {
             return self.take(&filter);
         }
         match self.take_or_wait(filter) {
-            None => self.waited(timeout).await,
+            None => self.waited(timeout.map(tokio::time::sleep)).await,
             received => received,
         }
     }
@@ -96,7 +96,8 @@ impl Actor {
         Some(envelope)
     }
 
-    pub(crate) async fn waited(&self, timeout: Option<Duration>) -> Option<Envelope> {
+    /// `None`: `timeout` has ended.
+    pub(crate) async fn waited(&self, timeout: Option<impl Future<Output = ()>>) -> Option<Envelope> {
         deadline(Wait { actor: self, stage: Stage::Armed }, timeout).await
     }
 
@@ -109,14 +110,14 @@ impl Actor {
     }
 
     /// Starts to wait for a tag, then runs `send`, then waits, without a look at what was queued before. Arming the wait
-    /// first means that a reply which comes at once is not lost.
+    /// first means that a reply which comes at once is not lost. `None`: `timeout` has ended.
     ///
     /// # Errors
     /// What `send` returns.
     pub async fn call<E>(
         &self,
         tag: i64,
-        timeout: Option<Duration>,
+        timeout: Option<impl Future<Output = ()>>,
         send: impl Future<Output = Result<(), E>>,
     ) -> Result<Option<Envelope>, E> {
         self.lock().mailbox.wait_for(Filter::Tags(vec![tag]));
@@ -140,13 +141,13 @@ impl Actor {
 }
 
 /// A receive without a deadline costs no timer.
-async fn deadline(wait: Wait<'_>, timeout: Option<Duration>) -> Option<Envelope> {
+async fn deadline(wait: Wait<'_>, timeout: Option<impl Future<Output = ()>>) -> Option<Envelope> {
     let Some(timeout) = timeout else { return Some(wait.await) };
-    let mut wait = pin!(wait);
+    let (mut wait, mut timeout) = (pin!(wait), pin!(timeout));
     // What came together with the deadline is still taken: the wait is polled first.
     tokio::select! {
         biased;
         envelope = &mut wait => Some(envelope),
-        () = tokio::time::sleep(timeout) => None,
+        () = &mut timeout => None,
     }
 }

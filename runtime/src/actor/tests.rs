@@ -241,7 +241,7 @@ async fn a_call_skips_what_was_queued_and_gets_the_reply_that_comes_at_once() {
             echo.send(message(0, b"request"), None).await?;
             replier.send(message(4, b"reply"), None).await
         };
-        let reply = own.call(4, Some(Duration::from_secs(1)), send).await.unwrap();
+        let reply = own.call(4, Some(tokio::time::sleep(Duration::from_secs(1))), send).await.unwrap();
         assert_eq!(data(reply), b"reply");
         assert_eq!(data(own.take(&Filter::Any)), b"old");
         ExitReason::Normal

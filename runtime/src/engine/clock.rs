@@ -1,14 +1,24 @@
-//! The clock of preemption: it counts epochs while guests run, and stops while none does.
+//! The clock of preemption and of sleeps: it counts epochs while guests run, and stops while none does.
+//!
+//! At the end of each epoch all guests that run suspend once: when their slice is over, and when an alarm has woken somebody
+//! who would otherwise wait for that.
+
+mod alarms;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use wasmtime::Engine;
+use wasmtime::{Engine, EngineWeak};
+
+use alarms::Alarms;
+pub(crate) use alarms::Sleep;
 
 /// Time slice of a guest that does not suspend by itself.
 const TICK: Duration = Duration::from_millis(1);
+/// An epoch takes that long at least, however many are woken: what it costs guests to suspend stays a few percent.
+const SHORTEST: Duration = Duration::from_micros(200);
 /// What the clock's thread asks the scheduler for: the shortest slice that Linux gives (sched(7), `sched_runtime`).
 const SLICE: Duration = Duration::from_micros(100);
 /// Ticks without a running guest after which the clock stops, so that an idle pod uses no CPU.
@@ -19,12 +29,16 @@ const STOPPED_LOOK: Duration = Duration::from_secs(1);
 /// The clock of an engine.
 #[derive(Default)]
 pub(crate) struct Clock {
-    /// Set by every guest that starts to run, cleared by every tick.
+    /// Set by every guest that starts to run, cleared at the end of every slice.
     running: AtomicBool,
     stopped: AtomicBool,
-    ticks: AtomicU64,
+    /// How often guests were told to suspend.
+    epochs: AtomicU64,
+    /// How often because a slice was over; else somebody was woken.
+    slices: AtomicU64,
     /// Nanoseconds for which it ticked.
     ticked: AtomicU64,
+    alarms: Alarms,
     thread: OnceLock<Thread>,
 }
 
@@ -33,35 +47,62 @@ impl Clock {
     pub(super) fn start<'a>(engines: impl Iterator<Item = &'a Engine>) -> wasmtime::Result<Arc<Self>> {
         let clock = Arc::new(Self::default());
         let (engines, own) = (engines.map(Engine::weak).collect::<Vec<_>>(), Arc::clone(&clock));
-        let thread = thread::Builder::new().name("perigee-clock".into()).spawn(move || {
-            ask_for_short_slices();
-            let (mut idle, mut last) = (0, Instant::now());
-            loop {
-                thread::park_timeout(TICK);
-                let (now, before) = (Instant::now(), last);
-                last = now;
-                own.ticked.fetch_add(nanoseconds(now - before), Ordering::Relaxed);
-                // First the count: a guest that sees the epoch must not find the count of before.
-                own.ticks.fetch_add(1, Ordering::SeqCst);
-                for engine in &engines {
-                    let Some(engine) = engine.upgrade() else { return };
-                    engine.increment_epoch();
-                }
-                idle = if own.running.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
-                if idle >= IDLE_TICKS {
-                    own.stop();
-                    // Nothing ran meanwhile.
-                    (idle, last) = (0, Instant::now());
-                }
-            }
-        })?;
+        let thread = thread::Builder::new().name("perigee-clock".into()).spawn(move || own.run(&engines))?;
         clock.thread.get_or_init(|| thread.thread().clone());
         Ok(clock)
     }
 
-    /// Ticks so far.
-    pub(super) fn ticks(&self) -> u64 {
-        self.ticks.load(Ordering::Relaxed)
+    /// Counts until an engine is gone.
+    fn run(&self, engines: &[EngineWeak]) {
+        ask_for_short_slices();
+        let now = Instant::now();
+        // When the last slice and the last epoch ended.
+        let (mut slice, mut epoch, mut idle) = (now, now, 0);
+        loop {
+            let stops = idle >= IDLE_TICKS;
+            let latest = if stops { Instant::now() + STOPPED_LOOK } else { slice + TICK };
+            let look = self.alarms.plan(latest, epoch + SHORTEST);
+            if stops {
+                self.stop(look)
+            } else {
+                park_until(look)
+            }
+            let now = Instant::now();
+            let rang = self.alarms.ring(now);
+            let Some(engines) = engines.iter().map(EngineWeak::upgrade).collect::<Option<Vec<_>>>() else { return };
+            if stops {
+                // Nothing ran meanwhile.
+                (slice, epoch) = (now, now);
+                idle = if self.running.load(Ordering::Relaxed) { 0 } else { idle };
+                continue;
+            }
+            let over = now >= slice + TICK;
+            // Who was woken is in a queue now: those that run make way.
+            let early = rang && self.running.load(Ordering::Relaxed);
+            if !over && !early {
+                continue;
+            }
+            self.ticked.fetch_add(nanoseconds(now - epoch), Ordering::Relaxed);
+            epoch = now;
+            // First the counts: a guest that sees the epoch must not find those of before.
+            if over {
+                slice = now;
+                self.slices.fetch_add(1, Ordering::Relaxed);
+                idle = if self.running.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
+            }
+            self.epochs.fetch_add(1, Ordering::SeqCst);
+            engines.iter().for_each(Engine::increment_epoch);
+        }
+    }
+
+    /// How often guests were told to suspend so far.
+    pub(super) fn epochs(&self) -> u64 {
+        self.epochs.load(Ordering::Relaxed)
+    }
+
+    /// Slices so far: epochs, without those that began because somebody was woken.
+    pub(super) fn slices(&self) -> u64 {
+        self.slices.load(Ordering::Relaxed)
     }
 
     /// How long it has ticked, in nanoseconds, as of the last tick: the difference of two readings is how much of the time
@@ -71,13 +112,20 @@ impl Clock {
         self.ticked.load(Ordering::Relaxed)
     }
 
-    /// Waits until a guest runs.
-    fn stop(&self) {
+    /// Waits until a guest runs, or there is something to look at.
+    fn stop(&self, look: Instant) {
         self.stopped.store(true, Ordering::SeqCst);
         if !self.running.load(Ordering::SeqCst) {
-            thread::park_timeout(STOPPED_LOOK);
+            park_until(look);
         }
         self.stopped.store(false, Ordering::SeqCst);
+    }
+
+    /// Has the clock look at its alarms.
+    fn look(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
     }
 
     /// Says that a guest is about to run. On every poll of one, so in the usual case it only reads.
@@ -87,12 +135,14 @@ impl Clock {
         }
         // Against `stop`: one of the two sees what the other wrote.
         self.running.store(true, Ordering::SeqCst);
-        if self.stopped.load(Ordering::SeqCst)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
+        if self.stopped.load(Ordering::SeqCst) {
+            self.look();
         }
     }
+}
+
+fn park_until(time: Instant) {
+    thread::park_timeout(time.saturating_duration_since(Instant::now()));
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -1,6 +1,7 @@
-//! Preemption: a guest that sees a new epoch has used up its time slice.
+//! Preemption: a guest that sees a new epoch suspends. As a rule it has used up its time slice; else somebody was woken by an
+//! alarm, and it goes on behind that one.
 //!
-//! Such a guest is a spinner, and spinners take turns: only as many as there are threads are runnable at once, the others
+//! A guest whose slice is over is a spinner, and spinners take turns: only as many as there are threads are runnable at once, the others
 //! wait in a queue of their own. So the run queues of tokio stay free for actors that were woken, and after every slice
 //! the thread looks for timers and I/O (`yield_now` is deferred until then). A woken actor waits for one slice, however
 //! many spin.
@@ -26,35 +27,35 @@ use crate::actor::{Pause, note_run};
 use crate::guest::Guest;
 
 thread_local! {
-    /// The tick in which the poll of a guest began that runs on this thread.
-    static SLICE_START: Cell<u64> = const { Cell::new(0) };
-    /// Set by a guest whose slice is over, for the poll that it suspends.
-    static SLICE_OVER: Cell<bool> = const { Cell::new(false) };
+    /// The epoch in which the poll of a guest began that runs on this thread.
+    static EPOCH: Cell<u64> = const { Cell::new(0) };
+    /// Set by a guest that saw the end of an epoch, for the poll that it suspends.
+    static EPOCH_OVER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes the guest of a store suspend when its slice is over.
+/// Makes the guest of a store suspend at the end of an epoch.
 ///
-/// Wasmtime asks when it sees an epoch beyond the store's deadline, which is also so for a guest that was just woken after
-/// a long wait: its slice begins only now.
+/// Wasmtime asks when it sees one beyond the store's deadline, which is also so for a guest that was just woken after a long
+/// wait: its epoch begins only now.
 pub(super) fn arm(store: &mut Store<Guest>) {
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|mut store| {
         let guest = store.data_mut();
         guest.check_fuel()?;
-        if guest.node.engine.clock.ticks() == SLICE_START.get() {
+        if guest.node.engine.clock.epochs() == EPOCH.get() {
             return Ok(UpdateDeadline::Continue(1));
         }
         guest.was_preempted = true;
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(SliceOver { told: false })))
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(EpochOver { told: false })))
     });
 }
 
 /// Suspends once, and says why.
-struct SliceOver {
+struct EpochOver {
     told: bool,
 }
 
-impl Future for SliceOver {
+impl Future for EpochOver {
     type Output = ();
 
     /// Whoever polls the guest sees to it that it is polled again: no waker is registered here.
@@ -63,7 +64,7 @@ impl Future for SliceOver {
             return Poll::Ready(());
         }
         self.told = true;
-        SLICE_OVER.set(true);
+        EPOCH_OVER.set(true);
         Poll::Pending
     }
 }
@@ -178,9 +179,9 @@ enum Stage {
     Running,
     /// A spinner that has a turn.
     HasTurn,
-    /// Its slice is over, and the thread looks for timers and I/O first. It keeps its turn until then: whoever has the
-    /// next one would run at once.
-    Deferred { driver: Pin<Box<dyn Future<Output = ()> + Send>>, has_turn: bool },
+    /// The thread looks for timers and I/O first. It keeps its turn until then: whoever has the next one would run at once.
+    /// Where the slice is not over, for somebody else was woken, it goes on then as before.
+    Deferred { driver: Pin<Box<dyn Future<Output = ()> + Send>>, has_turn: bool, over: bool },
     /// A spinner that waits for a turn.
     Queued(u64),
 }
@@ -201,9 +202,13 @@ impl Share {
                     return false;
                 }
             }
-            Stage::Deferred { driver, has_turn } => {
+            Stage::Deferred { driver, has_turn, over } => {
                 if driver.as_mut().poll(context).is_pending() {
                     return false;
+                }
+                if !*over {
+                    self.stage = if *has_turn { Stage::HasTurn } else { Stage::Running };
+                    return true;
                 }
                 let waker = context.waker();
                 let ticket = if *has_turn { self.engine.turns.rotate(waker) } else { self.engine.turns.take(waker) };
@@ -225,23 +230,25 @@ impl<F: Future> Future for Preempted<F> {
         let this = self.project();
         let share = this.share;
         if !share.may_run(context) {
-            Pause::NotRun.note();
+            Pause::MakesWay.note();
             return Poll::Pending;
         }
         share.engine.clock.running();
-        SLICE_START.set(share.engine.clock.ticks());
-        SLICE_OVER.set(false);
+        EPOCH.set(share.engine.clock.epochs());
+        let slices = share.engine.clock.slices();
+        EPOCH_OVER.set(false);
         let before = share.engine.clock.ticked();
         let polled = this.body.poll(context);
         note_run(share.engine.clock.ticked() - before);
         let has_turn = matches!(share.stage, Stage::HasTurn);
         share.stage = Stage::Running;
-        if polled.is_pending() && SLICE_OVER.take() {
-            Pause::SliceOver.note();
+        if polled.is_pending() && EPOCH_OVER.take() {
+            let over = share.engine.clock.slices() != slices;
+            if over { Pause::SliceOver } else { Pause::MakesWay }.note();
             let mut driver = Box::pin(tokio::task::yield_now());
             let looks = driver.as_mut().poll(context);
             debug_assert!(looks.is_pending(), "the task is woken when the thread has looked");
-            share.stage = Stage::Deferred { driver, has_turn };
+            share.stage = Stage::Deferred { driver, has_turn, over };
         } else if has_turn {
             share.engine.turns.pass();
         }

@@ -29,6 +29,7 @@ use std::time::Duration;
 use wasmtime::{Caller, Linker, Result};
 
 use super::memory::put_id;
+use crate::engine::Sleep;
 use crate::guest::Guest;
 
 /// Result of a function that left an id.
@@ -101,6 +102,6 @@ pub(super) fn link_tag(link: i64) -> Option<i64> {
 }
 
 /// Milliseconds of a guest as a timeout.
-pub(super) fn timeout(milliseconds: u64) -> Option<Duration> {
-    (milliseconds != FOREVER).then(|| Duration::from_millis(milliseconds))
+pub(super) fn timeout(guest: &Guest, milliseconds: u64) -> Option<Sleep> {
+    (milliseconds != FOREVER).then(|| guest.node.engine.sleep(Duration::from_millis(milliseconds)))
 }

@@ -1,5 +1,7 @@
 //! WASI preview 1, under the permissions of the guest's class.
 
+use std::time::Duration;
+
 use wasmtime::{AsContextMut as _, Caller, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1 as _};
 use wasmtime_wasi::p1::{self, WasiP1Ctx, types};
@@ -26,6 +28,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
     linker.func_wrap(MODULE, "proc_exit", proc_exit)?;
     // Wasmtime's own waits in the kernel, on a thread, until a pipe has somebody at its other end.
     linker.func_wrap_async(MODULE, "path_open", |caller, args| Box::new(path_open(caller, args)))?;
+    // Wasmtime's own sleeps by Tokio's timers, of whole milliseconds.
+    linker.func_wrap_async(MODULE, "poll_oneoff", |caller, args| Box::new(poll_oneoff(caller, args)))?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -53,6 +57,46 @@ async fn path_open(mut caller: Caller<'_, Guest>, args: (i32, i32, i32, i32, i32
         wasi.set_hostcall_fuel(fuel);
     }
     preview1::path_open(wasi, &mut memory, folder, lookup, path, path_len, how, rights, inherited, flags, opened).await
+}
+
+/// Waits for any of several things. A sleep, which is to wait for a time only, is as exact as `lunatic::process::sleep_ms`.
+async fn poll_oneoff(mut caller: Caller<'_, Guest>, args: (i32, i32, i32, i32)) -> wasmtime::Result<i32> {
+    let (subscriptions, events, count, ready) = args;
+    let fuel = caller.as_context_mut().hostcall_fuel();
+    let (memory, guest) = split(&mut caller)?;
+    let mut memory = GuestMemory::Unshared(memory);
+    let address = |at: i32| at.cast_unsigned();
+    let sleep = GuestPtr::new(address(subscriptions));
+    if count == 1
+        && let Some(duration) = sleeps(&mut memory, sleep, GuestPtr::new(address(events)), GuestPtr::new(address(ready)))
+    {
+        guest.node.engine.sleep(duration).await;
+        return Ok(u16::from(types::Errno::Success).into());
+    }
+    let wasi = guest.wasi();
+    wasi.set_hostcall_fuel(fuel);
+    preview1::poll_oneoff(wasi, &mut memory, subscriptions, events, count, ready).await
+}
+
+/// How long to sleep, if that is all that is wanted, with what is to be there afterwards. `None`: something else, or wrong.
+fn sleeps(
+    memory: &mut GuestMemory<'_>,
+    subscription: GuestPtr<types::Subscription>,
+    event: GuestPtr<types::Event>,
+    ready: GuestPtr<u32>,
+) -> Option<Duration> {
+    let types::Subscription { userdata, u: types::SubscriptionU::Clock(clock) } = memory.read(subscription).ok()? else {
+        return None;
+    };
+    let absolute = clock.flags.contains(types::Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME);
+    if absolute || !matches!(clock.id, types::Clockid::Monotonic | types::Clockid::Realtime) {
+        return None;
+    }
+    let fd_readwrite = types::EventFdReadwrite { nbytes: 0, flags: types::Eventrwflags::empty() };
+    let over = types::Event { userdata, error: types::Errno::Success, type_: types::Eventtype::Clock, fd_readwrite };
+    memory.write(event, over).ok()?;
+    memory.write(ready, 1).ok()?;
+    Some(Duration::from_nanos(clock.timeout))
 }
 
 /// What a guest of a class sees of the host: its arguments, its variables, its folders, and nothing else.

@@ -22,5 +22,6 @@ mod sqlite;
 mod stop;
 mod test_command;
 mod tls;
+mod wasi;
 mod weaknesses;
 mod worker;

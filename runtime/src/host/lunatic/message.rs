@@ -136,7 +136,7 @@ async fn send_receive_skip_search(caller: &mut Caller<'_, Guest>, process: u64, 
             None => Ok(()),
         }
     };
-    let received = sender.call(tag, timeout(milliseconds), send).await?;
+    let received = sender.call(tag, timeout(guest, milliseconds), send).await?;
     Ok(keep(guest, received))
 }
 
@@ -160,7 +160,7 @@ fn receive(caller: &mut Caller<'_, Guest>, tags: u32, tags_len: u32, millisecond
 
 async fn wait_for_message(caller: &mut Caller<'_, Guest>, milliseconds: u64) -> Result<u32> {
     let guest = caller.data_mut();
-    let received = guest.actor.waited(timeout(milliseconds)).await;
+    let received = guest.actor.waited(timeout(guest, milliseconds)).await;
     Ok(keep(guest, received))
 }
 

@@ -165,8 +165,8 @@ fn find(guest: &Guest, process: u64) -> Option<Arc<Actor>> {
 
 /// # Suspends
 /// For that long.
-async fn sleep_ms(_: &mut Caller<'_, Guest>, milliseconds: u64) -> Result<()> {
-    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+async fn sleep_ms(caller: &mut Caller<'_, Guest>, milliseconds: u64) -> Result<()> {
+    caller.data().node.engine.sleep(Duration::from_millis(milliseconds)).await;
     Ok(())
 }
 
