@@ -1,15 +1,16 @@
 //! Preemption: a guest that sees a new epoch suspends. As a rule it has used up its time slice; else somebody was woken by an
 //! alarm, and it goes on behind that one.
 //!
-//! A guest whose slice is over is a spinner, and spinners take turns: only as many as there are threads are runnable at once, the others
-//! wait in a queue of their own. So the run queues of tokio stay free for actors that were woken, and after every slice
-//! the thread looks for timers and I/O (`yield_now` is deferred until then). A woken actor waits for one slice, however
-//! many spin.
+//! A guest whose slice is over is a spinner, and spinners take turns: only as many as there are threads are runnable at once,
+//! the others wait in a queue of their own. So the run queues of tokio stay free for actors that were woken, and after every
+//! slice the thread looks for timers and I/O (`yield_now` is deferred until then) and runs those that were woken first. A woken
+//! actor waits for one slice, however many spin.
 //!
 //! ```text
-//! Running --slice over--> Deferred --driver polled--> HasTurn            a turn was free, or nobody else waits
+//! Running --slice over--> Deferred --driver polled--> Behind              a turn was free, or nobody else waits
 //!                                           `-------> Queued(ticket)
-//! Queued --another one's slice was over, or it suspended by itself--> HasTurn
+//! Queued --another one's slice was over, or it suspended by itself--> Behind
+//! Behind --those that were woken before had their turn--> HasTurn
 //! ```
 
 use std::cell::Cell;
@@ -184,6 +185,8 @@ enum Stage {
     Deferred { driver: Pin<Box<dyn Future<Output = ()> + Send>>, has_turn: bool, over: bool },
     /// A spinner that waits for a turn.
     Queued(u64),
+    /// It may go on behind those that were woken before.
+    Behind { has_turn: bool },
 }
 
 impl<F> Preempted<F> {
@@ -197,29 +200,36 @@ impl Share {
     fn may_run(&mut self, context: &mut Context<'_>) -> bool {
         match &mut self.stage {
             Stage::Running | Stage::HasTurn => return true,
+            Stage::Behind { has_turn } => {
+                self.stage = if *has_turn { Stage::HasTurn } else { Stage::Running };
+                return true;
+            }
             Stage::Queued(ticket) => {
                 if self.engine.turns.still_waits(*ticket, context.waker()) {
                     return false;
                 }
+                self.stage = Stage::Behind { has_turn: true };
             }
             Stage::Deferred { driver, has_turn, over } => {
                 if driver.as_mut().poll(context).is_pending() {
                     return false;
                 }
-                if !*over {
-                    self.stage = if *has_turn { Stage::HasTurn } else { Stage::Running };
-                    return true;
-                }
                 let waker = context.waker();
-                let ticket = if *has_turn { self.engine.turns.rotate(waker) } else { self.engine.turns.take(waker) };
+                let ticket = match (*over, *has_turn) {
+                    (true, true) => self.engine.turns.rotate(waker),
+                    (true, false) => self.engine.turns.take(waker),
+                    (false, _) => None,
+                };
                 if let Some(ticket) = ticket {
                     self.stage = Stage::Queued(ticket);
                     return false;
                 }
+                self.stage = Stage::Behind { has_turn: *has_turn || *over };
             }
         }
-        self.stage = Stage::HasTurn;
-        true
+        // Who was woken last is first on this thread; who wakes itself is last.
+        context.waker().wake_by_ref();
+        false
     }
 }
 
@@ -259,9 +269,11 @@ impl<F: Future> Future for Preempted<F> {
 impl Drop for Share {
     fn drop(&mut self) {
         match self.stage {
-            Stage::HasTurn | Stage::Deferred { has_turn: true, .. } => self.engine.turns.pass(),
+            Stage::HasTurn | Stage::Deferred { has_turn: true, .. } | Stage::Behind { has_turn: true } => {
+                self.engine.turns.pass()
+            }
             Stage::Queued(ticket) => self.engine.turns.give_up(ticket),
-            Stage::Running | Stage::Deferred { has_turn: false, .. } => {}
+            Stage::Running | Stage::Deferred { has_turn: false, .. } | Stage::Behind { has_turn: false } => {}
         }
     }
 }
@@ -307,5 +319,25 @@ mod tests {
         turns.give_up(third);
         assert_eq!(turns.lock().running, 0, "the turn of one that was dropped goes on");
         assert_eq!(turns.take(&noop()), None);
+    }
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn whose_turn_has_come_is_behind_those_that_were_woken_before() {
+        let engine = Arc::new(Engine::new(crate::engine::Capacity { actors: 1 }).unwrap());
+        assert_eq!(engine.turns.take(&noop()), None);
+        let ticket = engine.turns.take(&noop()).unwrap();
+        engine.turns.pass();
+        let mut share = Share { engine, stage: Stage::Queued(ticket) };
+        let (log, heard) = std::sync::mpsc::channel();
+        let woken = log.clone();
+        tokio::spawn(async move {
+            tokio::spawn(async move { woken.send("woken").unwrap() });
+            // Who is spawned, or woken, last would be first.
+            tokio::spawn(async move {
+                std::future::poll_fn(|context| if share.may_run(context) { Poll::Ready(()) } else { Poll::Pending }).await;
+                log.send("spinner").unwrap();
+            });
+        });
+        let order = tokio::task::spawn_blocking(move || heard.iter().collect::<Vec<_>>()).await.unwrap();
+        assert_eq!(order, ["woken", "spinner"]);
     }
 }
