@@ -4,7 +4,7 @@ BUILT := $(TARGET)/$(shell rustc --print host-tuple)
 BIN := $(TARGET)/bin
 CARGO := cargo --locked
 
-.PHONY: help build guests run demo demo-down setup test test-unit test-conformance test-cluster test-node-conformance lint fmt bench bench-check instructions soak soak-cluster gen check-gen clean
+.PHONY: help build guests run demo demo-down setup test test-unit test-conformance test-cluster test-node-conformance test-vm lint fmt bench bench-check instructions soak soak-cluster gen check-gen clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,11 @@ test-cluster: build guests setup ## the tests on a real Kubernetes (needs root)
 test-node-conformance: build setup ## Kubernetes' own tests of a node, with Perigee as its runtime (20 minutes, needs root)
 	tests/node-conformance/run.sh --bin $(BIN) $(if $(FOCUS),--focus '$(FOCUS)')
 	tests/cluster/down.sh
+
+# What the tests compile for themselves is compiled here: there is no compiler in the machine.
+test-vm: ## the shim's tests in a virtual machine with systemd and cgroup version 2 (needs root; slow without KVM)
+	$(CARGO) test --release -p containerd-shim-perigee --test it -- --exact node::the_programs_of_containers_are_compiled
+	$(CARGO) --config 'target."cfg(all())".runner = "$(CURDIR)/tests/vm/run.sh"' test --release -p containerd-shim-perigee
 
 lint: build ## formatting, clippy, the shim's size, cargo xtask check, generated files
 	cargo fmt --all --check
