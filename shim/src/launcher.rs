@@ -6,6 +6,7 @@
 
 pub(crate) mod cgroup;
 mod control;
+mod device_program;
 mod devices;
 mod failure;
 pub(crate) mod helper;
@@ -85,7 +86,7 @@ impl Launcher {
         plan::check_options(options)?;
         let plan = Plan::of(config)?;
         let launcher = Self::new(bundle, &plan.cgroup, reaper).map_err(|error| Unsupported::new(error.to_string()))?;
-        launcher.cgroup.check()?;
+        launcher.cgroup.check(&plan.resources)?;
         // From now on the container is the launcher's, also for `delete` after a crash.
         fs::write(bundle.join(FILE), &plan.cgroup).map_err(|error| Unsupported::new(format!("{FILE}: {error}")))?;
         Ok(launcher)

@@ -14,6 +14,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use tokio::time::{Instant, sleep};
 
 use super::{
+    device_program,
     devices::DeviceRules,
     failure::{Failure, failed},
     plan::Unsupported,
@@ -138,10 +139,12 @@ impl Cgroup {
     }
 
     /// Whether the launcher can make it here.
-    pub(super) fn check(&self) -> Result<(), Unsupported> {
+    pub(super) fn check(&self, resources: &Resources) -> Result<(), Unsupported> {
         match self {
-            // Without a program of the kernel's BPF, a container could use every device.
-            Self::V2 { .. } => Err(Unsupported::new("cgroup version 2".to_owned())),
+            Self::V2 { .. } => Ok(()),
+            Self::V1(_) if !resources.unified.is_empty() => {
+                Err(Unsupported::new("resources.unified with cgroup version 1".to_owned()))
+            }
             Self::V1(folders) if !folders.iter().any(|folder| folder.has("devices")) => {
                 Err(Unsupported::new("a host without the controller for devices".to_owned()))
             }
@@ -191,11 +194,25 @@ impl Cgroup {
         let folder = self.folder(setting.controller).ok_or_else(|| {
             failed(doing())(io::Error::other(format!("this host has no cgroup controller {}", setting.controller)))
         })?;
-        fs::write(folder.join(&setting.file), &setting.value).map_err(|error| failed(doing())(error))
+        match fs::write(folder.join(&setting.file), &setting.value) {
+            // A kernel that does not account for swap has none to limit.
+            Err(error)
+                if setting.file == resources::SWAP_2
+                    && matches!(setting.value.as_str(), "0" | "max")
+                    && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) =>
+            {
+                Ok(())
+            }
+            set => set.map_err(|error| failed(doing())(error)),
+        }
     }
 
     fn set_devices(&self, rules: &DeviceRules) -> Result<(), Failure> {
-        let Some(folder) = self.folder("devices").filter(|_| matches!(self, Self::V1(_))) else { return Ok(()) };
+        let Some(folder) = self.folder("devices") else { return Ok(()) };
+        if let Self::V2 { .. } = self {
+            let attached = device_program::attach(folder, rules);
+            return attached.map_err(failed("cannot give the container's cgroup its rules for devices"));
+        }
         let write = |file: &str, rule: String| {
             let doing = format!("cannot write {rule:?} to {file} of the container's cgroup");
             fs::write(folder.join(file), rule).map_err(failed(doing))
@@ -430,11 +447,16 @@ mod tests {
     }
 
     #[test]
-    fn version_2_is_left_to_runc() {
-        let cgroup = Cgroup::new(&Hierarchies::V2("/sys/fs/cgroup".into()), "/kubepods/pod1/c");
-        assert_eq!(cgroup.check().unwrap_err().to_string(), "cgroup version 2");
-        let without_devices = Cgroup::new(&Hierarchies::V1(Vec::new()), "/kubepods/pod1/c");
-        assert!(without_devices.check().unwrap_err().to_string().contains("devices"));
+    fn what_this_host_cannot_do_is_left_to_runc() {
+        let reason = |hierarchies: &Hierarchies, resources: &str| {
+            let resources = serde_json::from_str(resources).unwrap();
+            Cgroup::new(hierarchies, "/kubepods/pod1/c").check(&resources).map_err(|reason| reason.to_string())
+        };
+        let oom_group = r#"{ "unified": { "memory.oom.group": "1" } }"#;
+        let (unified, none) = (Hierarchies::V2("/sys/fs/cgroup".into()), Hierarchies::V1(Vec::new()));
+        assert_eq!(reason(&unified, oom_group), Ok(()));
+        assert_eq!(reason(&none, oom_group).unwrap_err(), "resources.unified with cgroup version 1");
+        assert_eq!(reason(&none, "{}").unwrap_err(), "a host without the controller for devices");
     }
 
     /// A tree of plain files in the place of the kernel's.
@@ -470,7 +492,7 @@ mod tests {
             ("pod/c/cgroup.events", "populated 1\nfrozen 1\n"),
         ]);
         let cgroup = Cgroup::new(&Hierarchies::V2(tree.0.path().to_owned()), "/pod/c");
-        cgroup.create(&DeviceRules::Only(Vec::new()), &resources()).unwrap();
+        cgroup.create(&DeviceRules::All, &resources()).unwrap();
         assert_eq!(tree.read("pod/cgroup.subtree_control"), "+pids");
         assert_eq!(
             ["memory.max", "memory.swap.max", "cpu.weight", "pids.max"].map(|file| tree.read(&format!("pod/c/{file}"))),
@@ -494,7 +516,7 @@ mod tests {
         let hierarchy = |name: &str| Hierarchy { controllers: vec![name.to_owned()], mount: tree.0.path().join(name) };
         let all = ["cpuset", "devices", "memory", "cpu", "pids"].map(hierarchy).to_vec();
         let cgroup = Cgroup::new(&Hierarchies::V1(all), "/pod/c");
-        cgroup.check().unwrap();
+        cgroup.check(&resources()).unwrap();
         cgroup.create(&DeviceRules::Only(Vec::new()), &resources()).unwrap();
         assert_eq!((tree.read("cpuset/pod/c/cpuset.cpus"), tree.read("cpuset/pod/c/cpuset.mems")), ("0-3".into(), "0".into()));
         assert_eq!(tree.read("devices/pod/c/devices.deny"), "a");

@@ -120,8 +120,10 @@ impl Plan {
         if !spec.hostname.is_empty() && !namespaces.owns(sys::NEW_UTS) {
             return Err(Unsupported::new("a hostname without a uts namespace".to_owned()));
         }
-        if !spec.linux.resources.unified.is_empty() {
-            return Err(Unsupported::new("resources.unified".to_owned()));
+        // Files of limits, by their names: those of the cgroup itself, such as its processes, are no limits.
+        let is_limit = |file: &String| !file.starts_with("cgroup.") && !file.contains('/') && file.contains('.');
+        if let Some(file) = spec.linux.resources.unified.keys().find(|file| !is_limit(file)) {
+            return Err(Unsupported::new(format!("resources.unified: {file:?}")));
         }
         let propagation = match spec.linux.rootfs_propagation.as_str() {
             "" => MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
@@ -338,7 +340,7 @@ mod tests {
     #[test]
     fn whatever_is_not_understood_is_named_and_left_to_runc() {
         type Change = fn(&mut Value);
-        let cases: [(&str, Change); 20] = [
+        let cases: [(&str, Change); 21] = [
             ("unknown field `hooks`", |config| config["hooks"] = json!({})),
             ("unknown field `apparmorProfile`", |config| {
                 config["process"]["apparmorProfile"] = "cri-containerd.apparmor.d".into()
@@ -350,7 +352,12 @@ mod tests {
             ("unknown field `intelRdt`", |config| config["linux"]["intelRdt"] = json!({})),
             ("unknown field `timeOffsets`", |config| config["linux"]["timeOffsets"] = json!({})),
             ("unknown field `blockIO`", |config| config["linux"]["resources"]["blockIO"] = json!({})),
-            ("resources.unified", |config| config["linux"]["resources"]["unified"] = json!({ "memory.high": "1" })),
+            ("resources.unified: \"cgroup.procs\"", |config| {
+                config["linux"]["resources"]["unified"] = json!({ "memory.high": "1", "cgroup.procs": "1" });
+            }),
+            ("resources.unified: \"../memory.max\"", |config| {
+                config["linux"]["resources"]["unified"] = json!({ "../memory.max": "1" });
+            }),
             ("a namespace of type \"user\"", |config| config["linux"]["namespaces"][0] = json!({ "type": "user" })),
             ("a namespace of type \"time\"", |config| config["linux"]["namespaces"][0] = json!({ "type": "time" })),
             ("a terminal", |config| config["process"]["terminal"] = true.into()),

@@ -2,9 +2,13 @@
 
 use super::spec::{Cpu, Memory, Resources};
 
+/// Where version 2 limits swap.
+pub(super) const SWAP_2: &str = "memory.swap.max";
+
 /// A value for one file of a controller.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Setting {
+    /// Of version 1 only: in version 2, all files are in one folder.
     pub(super) controller: &'static str,
     pub(super) file: String,
     pub(super) value: String,
@@ -77,6 +81,8 @@ pub(super) fn version_2(resources: &Resources) -> Vec<Setting> {
     for huge in &resources.hugepage_limits {
         settings.push(setting("hugetlb", format!("hugetlb.{}.max", huge.page_size), huge.limit));
     }
+    // Whatever else version 2 has, by the names of its files; the kubelet sets memory.oom.group.
+    settings.extend(resources.unified.iter().map(|(file, value)| setting("", file.clone(), value)));
     settings
 }
 
@@ -106,7 +112,7 @@ fn memory_2(memory: &Memory) -> Vec<Setting> {
         (Some(swap), Some(limit)) if limit > 0 => Some((swap - limit).max(0)),
         _ => None,
     };
-    settings.extend(swap.map(|swap| setting("memory", "memory.swap.max", amount(swap))));
+    settings.extend(swap.map(|swap| setting("memory", SWAP_2, amount(swap))));
     settings.extend(limit.map(|limit| setting("memory", "memory.max", amount(limit))));
     let reservation = memory.reservation.filter(|reservation| *reservation != 0);
     settings.extend(reservation.map(|reservation| setting("memory", "memory.low", amount(reservation))));
@@ -167,6 +173,12 @@ mod tests {
                 "hugetlb.2MB.max 0",
             ]
         );
+    }
+
+    #[test]
+    fn files_of_version_2_are_set_last_by_their_names() {
+        let unified = resources(r#"{ "unified": { "memory.oom.group": "1", "memory.high": "5" }, "memory": { "limit": 7 } }"#);
+        assert_eq!(lines(&version_2(&unified)), ["memory.max 7", "memory.high 5", "memory.oom.group 1"]);
     }
 
     #[test]

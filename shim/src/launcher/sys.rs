@@ -25,6 +25,13 @@ const INTO_CGROUP: u64 = 0x2_0000_0000;
 /// `KEYCTL_JOIN_SESSION_KEYRING`.
 const JOIN_SESSION_KEYRING: c_int = 1;
 
+/// Of `linux/bpf.h`: commands of bpf(2), a kind of program, the place for it in a cgroup.
+const BPF_PROG_LOAD: c_int = 5;
+const BPF_PROG_ATTACH: c_int = 8;
+const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+const BPF_CGROUP_DEVICE: u32 = 6;
+const BPF_F_ALLOW_MULTI: u32 = 2;
+
 /// Who returns from [`fork`].
 pub(super) enum Forked {
     /// The caller; the child's process id in the caller's namespace.
@@ -71,6 +78,65 @@ pub(super) fn new_session_keyring() -> io::Result<()> {
         Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
         joined => joined.map(drop),
     }
+}
+
+/// An instruction of the kernel's BPF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Instruction {
+    pub(super) code: u8,
+    /// The one that is written in the lower half, the one that is read in the upper.
+    pub(super) registers: u8,
+    /// Of memory, in bytes, or of a jump, in instructions.
+    pub(super) offset: i16,
+    pub(super) value: i32,
+}
+
+/// The part of `union bpf_attr` that loads a program.
+#[repr(C)]
+struct ProgramToLoad {
+    kind: u32,
+    instructions: u32,
+    first: u64,
+    license: u64,
+}
+
+/// The part of `union bpf_attr` that attaches one.
+#[repr(C)]
+struct ProgramToAttach {
+    target: u32,
+    program: u32,
+    kind: u32,
+    flags: u32,
+}
+
+/// Gives the kernel a program that decides about devices.
+pub(super) fn load_device_program(program: &[Instruction]) -> io::Result<OwnedFd> {
+    let load = ProgramToLoad {
+        kind: BPF_PROG_TYPE_CGROUP_DEVICE,
+        instructions: u32::try_from(program.len()).map_err(io::Error::other)?,
+        first: program.as_ptr().expose_provenance() as u64,
+        // It uses no function of the kernel's that is for some licenses only.
+        license: c"Apache-2.0".as_ptr().expose_provenance() as u64,
+    };
+    // SAFETY: the kernel reads the struct, which starts as its own does and ends where its size says, as many instructions as
+    // the slice has, and the text up to its NUL; it writes nothing.
+    let descriptor = check(unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const load, size_of::<ProgramToLoad>()) })?;
+    let descriptor = c_int::try_from(descriptor).map_err(io::Error::other)?;
+    // SAFETY: it was opened just now, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Lets it decide for a cgroup of version 2, beside programs of the cgroups above: all of them have to say yes.
+pub(super) fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let attach = ProgramToAttach {
+        target: cgroup.as_raw_fd().cast_unsigned(),
+        program: program.as_raw_fd().cast_unsigned(),
+        kind: BPF_CGROUP_DEVICE,
+        flags: BPF_F_ALLOW_MULTI,
+    };
+    // SAFETY: the kernel reads the struct, which starts as its own does and ends where its size says, and writes nothing.
+    check(unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &raw const attach, size_of::<ProgramToAttach>()) }).map(drop)
 }
 
 /// Installs a seccomp filter for this thread and what it becomes.

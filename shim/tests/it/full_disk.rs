@@ -9,7 +9,10 @@ use std::{
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde_json::{Value, json};
 
-use crate::node::{Node, refusal};
+use crate::{
+    cgroups,
+    node::{Node, refusal},
+};
 
 const WASM: &[u8] = b"\0asm\x01\0\0\0";
 const PAGE: u64 = 4096;
@@ -68,8 +71,8 @@ fn left(node: &Node, id: &str) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let bundle = node.bundle_path(id).display().to_string();
     let mounts = mounts.lines().filter(|line| line.contains(&bundle)).map(str::to_owned);
-    let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path().join("perigee-it"));
-    let groups = hierarchies.filter_map(|parent| fs::read_dir(parent).ok()).flatten().map(|entry| entry.unwrap().path());
+    let parents = cgroups::hierarchies().into_iter().map(|hierarchy| hierarchy.join("perigee-it"));
+    let groups = parents.filter_map(|parent| fs::read_dir(parent).ok()).flatten().map(|entry| entry.unwrap().path());
     let groups = groups.map(|path| path.display().to_string()).filter(|path| path.ends_with(&format!("-{id}")));
     mounts.chain(groups).chain(node.runc_state().into_iter().filter(|known| known == id)).collect()
 }

@@ -12,7 +12,10 @@ use containerd_shim::{
 };
 use serde_json::{Value, json};
 
-use crate::node::{Bundle, Node, call_context, refusal, until};
+use crate::{
+    cgroups::{self, is_unified},
+    node::{Bundle, Node, call_context, refusal, until},
+};
 
 const WASM: &[u8] = b"\0asm\x01\0\0\0";
 
@@ -29,13 +32,6 @@ fn wasm(config: &mut Value, rootfs: &Path) {
     ]);
 }
 
-fn cgroups(bundle: &Bundle) -> Vec<PathBuf> {
-    let config: Value = serde_json::from_slice(&fs::read(bundle.path.join("config.json")).unwrap()).unwrap();
-    let path = config["linux"]["cgroupsPath"].as_str().unwrap().trim_start_matches('/').to_owned();
-    let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap();
-    hierarchies.map(|entry| entry.unwrap().path().join(&path)).filter(|folder| folder.exists()).collect()
-}
-
 fn is_launched(bundle: &Bundle) -> bool {
     bundle.path.join("perigee-launcher").exists()
 }
@@ -47,7 +43,7 @@ async fn a_launched_container_takes_every_call() {
     let _out = bundle.hold("stdout");
     let shim = node.start(&bundle).await;
     let pid = shim.create(&bundle).await.unwrap().pid;
-    assert!(is_launched(&bundle) && !cgroups(&bundle).is_empty());
+    assert!(is_launched(&bundle) && !cgroups::existing(&bundle).is_empty());
     assert_eq!(node.runc_state(), Vec::<String>::new());
     let id = || "a".to_owned();
     let state = async || {
@@ -63,10 +59,8 @@ async fn a_launched_container_takes_every_call() {
     shim.client.stats(call_context(), &StatsRequest { id: id(), ..StatsRequest::new() }).await.unwrap();
     shim.client.pause(call_context(), &PauseRequest { id: id(), ..PauseRequest::new() }).await.unwrap();
     assert_eq!(state().await, Status::PAUSED);
-    assert_eq!(
-        fs::read_to_string("/sys/fs/cgroup/freezer".to_owned() + &cgroup_of(pid, "freezer") + "/freezer.state").unwrap(),
-        "FROZEN\n"
-    );
+    let (file, frozen) = if is_unified() { ("cgroup.events", "frozen 1\n") } else { ("freezer.state", "FROZEN\n") };
+    assert!(fs::read_to_string(cgroups::folder(&bundle, "freezer").join(file)).unwrap().contains(frozen));
     shim.client.resume(call_context(), &ResumeRequest { id: id(), ..ResumeRequest::new() }).await.unwrap();
     assert_eq!(state().await, Status::RUNNING);
     for limit in [64 << 20, 128 << 20, 32 << 20] {
@@ -75,23 +69,18 @@ async fn a_launched_container_takes_every_call() {
         let resources = Some(Any { value, ..Any::new() }).into();
         let request = UpdateTaskRequest { id: id(), resources, ..UpdateTaskRequest::new() };
         shim.client.update(call_context(), &request).await.unwrap();
-        let file = "/sys/fs/cgroup/memory".to_owned() + &cgroup_of(pid, "memory") + "/memory.limit_in_bytes";
-        assert_eq!(fs::read_to_string(file).unwrap().trim(), limit.to_string());
+        let file = if is_unified() { "memory.max" } else { "memory.limit_in_bytes" };
+        let written = fs::read_to_string(cgroups::folder(&bundle, "memory").join(file)).unwrap();
+        assert_eq!(written.trim(), limit.to_string());
     }
     shim.client.pause(call_context(), &PauseRequest { id: id(), ..PauseRequest::new() }).await.unwrap();
     // SIGKILL reaches what is frozen.
     shim.kill("a", 9).await.unwrap();
     assert_eq!(shim.wait("a").await.exit_status, 137);
     shim.delete("a").await.unwrap();
-    assert_eq!(cgroups(&bundle), Vec::<PathBuf>::new());
+    assert_eq!(cgroups::existing(&bundle), Vec::<PathBuf>::new());
     shim.end().await;
     assert_eq!(node.events.topics().last().unwrap(), "/tasks/delete");
-}
-
-fn cgroup_of(pid: u32, controller: &str) -> String {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-    let line = text.lines().find(|line| line.split(':').nth(1) == Some(controller)).unwrap();
-    line.splitn(3, ':').nth(2).unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -102,7 +91,7 @@ async fn a_container_that_never_started_is_deleted() {
     let pid = shim.create(&bundle).await.unwrap().pid;
     assert_eq!(shim.delete("a").await.unwrap().exit_status, 137);
     assert!(!Path::new(&format!("/proc/{pid}")).exists());
-    assert_eq!(cgroups(&bundle), Vec::<PathBuf>::new());
+    assert_eq!(cgroups::existing(&bundle), Vec::<PathBuf>::new());
     shim.end().await;
 }
 
@@ -171,7 +160,7 @@ async fn links_in_the_image_lead_nowhere_outside() {
         }
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{name}");
         assert_eq!(mounts(&node), mounts_before, "{name}");
-        assert_eq!(cgroups(&bundle), Vec::<PathBuf>::new(), "{name}");
+        assert_eq!(cgroups::existing(&bundle), Vec::<PathBuf>::new(), "{name}");
     }
     assert!(!Path::new("/tmp/there").exists());
     shim.end().await;
@@ -180,6 +169,11 @@ async fn links_in_the_image_lead_nowhere_outside() {
 #[tokio::test]
 async fn what_cannot_be_made_is_said_in_words() {
     type Change = fn(&mut Value);
+    let period = if is_unified() {
+        "cpu.max of the container's cgroup to max 1: "
+    } else {
+        "cpu.cfs_period_us of the container's cgroup to 1: "
+    };
     let cases: [(&str, Change); 5] = [
         ("cannot mount /no/such/source at /data: ", |config| {
             let mount = json!({ "destination": "/data", "type": "bind", "source": "/no/such/source", "options": ["bind"] });
@@ -195,7 +189,7 @@ async fn what_cannot_be_made_is_said_in_words() {
                 .unwrap()
                 .push(json!({ "type": "network", "path": "/proc/1/ns/nothing" }));
         }),
-        ("cannot set cpu.cfs_period_us of the container's cgroup to 1: ", |config| {
+        (period, |config| {
             config["linux"]["resources"] = json!({ "cpu": { "period": 1 } });
         }),
         ("cannot change into /app.wasm: ", |config| config["process"]["cwd"] = "/app.wasm".into()),
@@ -211,7 +205,7 @@ async fn what_cannot_be_made_is_said_in_words() {
         let (_, message) = refusal(shim.create(&bundle).await);
         assert!(message.contains(expected), "{message}");
         assert!(is_launched(&bundle), "{expected}");
-        assert_eq!(cgroups(&bundle), Vec::<PathBuf>::new(), "{expected}");
+        assert_eq!(cgroups::existing(&bundle), Vec::<PathBuf>::new(), "{expected}");
     }
     shim.end().await;
 }
@@ -270,6 +264,6 @@ async fn delete_finds_what_a_dead_shim_launched() {
         let output = node.call(&bundle, "delete");
         assert!(output.status.success(), "{output:?}");
         until("it is gone", || !alive()).await;
-        assert_eq!(cgroups(&bundle), Vec::<PathBuf>::new());
+        assert_eq!(cgroups::existing(&bundle), Vec::<PathBuf>::new());
     }
 }

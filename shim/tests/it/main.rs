@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
 
 mod calls;
+mod cgroups;
 mod code;
 mod exec;
 mod full_disk;
@@ -13,4 +14,5 @@ mod node;
 mod parity;
 mod start_and_delete;
 mod streams;
+mod systemd;
 mod wasm;

@@ -1,39 +1,78 @@
 //! What a container uses, that its memory ran out, and that its limits change.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use containerd_shim::{
     api::StatsRequest,
     protos::{
-        cgroups::metrics::Metrics,
+        cgroups, cgroups_v2,
         events::task::{TaskExit, TaskOOM},
         protobuf::Message,
     },
 };
 use serde_json::{Value, json};
 
-use crate::node::{Bundle, Node, Shim, call_context, exec_stream, until};
+use crate::{
+    cgroups::{folder, is_unified},
+    node::{Bundle, Node, Shim, call_context, exec_stream, until},
+};
 
 const MIB: u64 = 1 << 20;
-
-/// The folder of a container's cgroup in one hierarchy of version 1.
-fn cgroup(bundle: &Bundle, controller: &str) -> PathBuf {
-    let config: Value = serde_json::from_slice(&fs::read(bundle.path.join("config.json")).unwrap()).unwrap();
-    Path::new("/sys/fs/cgroup").join(controller).join(config["linux"]["cgroupsPath"].as_str().unwrap().trim_start_matches('/'))
-}
 
 fn number(folder: &Path, file: &str) -> u64 {
     fs::read_to_string(folder.join(file)).unwrap().trim().parse().unwrap()
 }
 
-/// Of version 1, which the machines are that these tests run on; what version 2's files become is tested on a fake tree.
+/// What both versions say of a container, in bytes and nanoseconds.
+struct Metrics {
+    processor: u64,
+    memory_limit: u64,
+    most_memory: u64,
+    processes: u64,
+    process_limit: u64,
+}
+
+/// In the form of the host's version.
 async fn metrics(shim: &Shim, id: &str) -> Metrics {
     let stats = shim.client.stats(call_context(), &StatsRequest { id: id.into(), ..StatsRequest::new() }).await.unwrap().stats;
+    if is_unified() {
+        assert_eq!(stats.type_url, "io.containerd.cgroups.v2.Metrics");
+        let metrics = cgroups_v2::metrics::Metrics::parse_from_bytes(&stats.value).unwrap();
+        return Metrics {
+            processor: metrics.cpu.usage_usec * 1000,
+            memory_limit: metrics.memory.usage_limit,
+            most_memory: metrics.memory.max_usage,
+            processes: metrics.pids.current,
+            process_limit: metrics.pids.limit,
+        };
+    }
     assert_eq!(stats.type_url, "io.containerd.cgroups.v1.Metrics");
-    Metrics::parse_from_bytes(&stats.value).unwrap()
+    let metrics = cgroups::metrics::Metrics::parse_from_bytes(&stats.value).unwrap();
+    assert_eq!(metrics.memory.hierarchical_memory_limit, metrics.memory.usage.limit);
+    Metrics {
+        processor: metrics.cpu.usage.total,
+        memory_limit: metrics.memory.usage.limit,
+        most_memory: metrics.memory.usage.max,
+        processes: metrics.pids.current,
+        process_limit: metrics.pids.limit,
+    }
+}
+
+/// Nanoseconds that the container's processes have run.
+fn processor(bundle: &Bundle) -> u64 {
+    if !is_unified() {
+        return number(&folder(bundle, "cpuacct"), "cpuacct.usage");
+    }
+    let stat = fs::read_to_string(folder(bundle, "cpu").join("cpu.stat")).unwrap();
+    let micros = stat.lines().find_map(|line| line.strip_prefix("usage_usec ")).unwrap();
+    micros.parse::<u64>().unwrap() * 1000
+}
+
+/// Linux before 5.19 does not say in version 2 how much memory was used at most.
+fn most_memory(bundle: &Bundle) -> Option<u64> {
+    let file = if is_unified() { "memory.peak" } else { "memory.max_usage_in_bytes" };
+    let folder = folder(bundle, "memory");
+    folder.join(file).exists().then(|| number(&folder, file))
 }
 
 fn limited(config: &mut Value, mebibytes: u64) {
@@ -53,22 +92,19 @@ async fn metrics_are_what_the_cgroups_files_say() {
     let shim = node.start(&bundle).await;
     shim.create(&bundle).await.unwrap();
     shim.run("metrics").await;
-    let (memory, cpu, pids) = (cgroup(&bundle, "memory"), cgroup(&bundle, "cpuacct"), cgroup(&bundle, "pids"));
     // Something to account for.
     let _out = bundle.hold("stdout");
     assert_eq!(shim.run_exec(&bundle, "e", &["/hello", "eat", "20"]).await, 0);
-    // Between two readings of the same files: in nanoseconds and bytes.
-    let (cpu_before, max_before) = (number(&cpu, "cpuacct.usage"), number(&memory, "memory.max_usage_in_bytes"));
+    // Between two readings of the same files.
+    let (cpu_before, most_before) = (processor(&bundle), most_memory(&bundle).unwrap_or(0));
     let metrics = metrics(&shim, "metrics").await;
-    let (cpu_after, max_after) = (number(&cpu, "cpuacct.usage"), number(&memory, "memory.max_usage_in_bytes"));
+    let (cpu_after, most_after) = (processor(&bundle), most_memory(&bundle).unwrap_or(0));
     assert!(cpu_before > 1_000_000, "to fill 20 MiB takes more than a millisecond");
-    assert!((cpu_before..=cpu_after).contains(&metrics.cpu.usage.total), "{cpu_before} {metrics:?} {cpu_after}");
-    assert!((max_before..=max_after).contains(&metrics.memory.usage.max) && max_before > 20 * MIB, "{metrics:?}");
-    assert_eq!(metrics.memory.usage.limit, 64 * MIB);
-    assert_eq!((metrics.pids.current, metrics.pids.limit), (number(&pids, "pids.current"), 50));
-    let stat = fs::read_to_string(memory.join("memory.stat")).unwrap();
-    let limit = stat.lines().find_map(|line| line.strip_prefix("hierarchical_memory_limit ")).unwrap();
-    assert_eq!(metrics.memory.hierarchical_memory_limit, limit.parse::<u64>().unwrap());
+    assert!((cpu_before..=cpu_after).contains(&metrics.processor), "{cpu_before} {} {cpu_after}", metrics.processor);
+    assert!((most_before..=most_after).contains(&metrics.most_memory), "{most_before} {} {most_after}", metrics.most_memory);
+    assert!(most_before > 20 * MIB || most_memory(&bundle).is_none(), "{most_before}");
+    assert_eq!(metrics.memory_limit, 64 * MIB);
+    assert_eq!((metrics.processes, metrics.process_limit), (number(&folder(&bundle, "pids"), "pids.current"), 50));
     shim.end_with("metrics").await;
 }
 
@@ -135,12 +171,17 @@ async fn an_update_changes_the_cgroup_and_of_a_plain_pod_the_limit_of_its_actors
         shim.create(bundle).await.unwrap();
         shim.run(&bundle.id).await;
         bundle.expect("stdout", "written").await;
-        let pids = fs::read_to_string(cgroup(bundle, "memory").join("cgroup.procs")).unwrap();
+        let memory = folder(bundle, "memory");
+        let pids = fs::read_to_string(memory.join("cgroup.procs")).unwrap();
         let resources = json!({ "memory": { "limit": 128 * MIB }, "cpu": { "quota": 50_000, "period": 100_000 } });
         shim.update(&bundle.id, &resources).await.unwrap();
-        assert_eq!(number(&cgroup(bundle, "memory"), "memory.limit_in_bytes"), 128 * MIB);
-        assert_eq!(number(&cgroup(bundle, "cpu"), "cpu.cfs_quota_us"), 50_000);
-        assert_eq!(fs::read_to_string(cgroup(bundle, "memory").join("cgroup.procs")).unwrap(), pids, "nothing was restarted");
+        let (limit, quota, expected) = match is_unified() {
+            true => ("memory.max", "cpu.max", "50000 100000"),
+            false => ("memory.limit_in_bytes", "cpu.cfs_quota_us", "50000"),
+        };
+        assert_eq!(number(&memory, limit), 128 * MIB);
+        assert_eq!(fs::read_to_string(folder(bundle, "cpu").join(quota)).unwrap().trim(), expected);
+        assert_eq!(fs::read_to_string(memory.join("cgroup.procs")).unwrap(), pids, "nothing was restarted");
         // Processors alone are nothing to the actors.
         shim.update(&bundle.id, &json!({ "cpu": { "shares": 512 } })).await.unwrap();
         assert_eq!(shim.run_exec(bundle, "after", &["ps"]).await, 0);

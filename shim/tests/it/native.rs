@@ -7,7 +7,10 @@ use containerd_shim::{
     protos::{api::DeleteRequest, protobuf::well_known_types::any::Any, ttrpc::Code},
 };
 
-use crate::node::{Node, call_context, refusal, until};
+use crate::{
+    cgroups::is_unified,
+    node::{Node, call_context, refusal, until},
+};
 
 #[tokio::test]
 async fn output_exit_code_and_events_come_in_order() {
@@ -168,8 +171,7 @@ async fn metrics_have_the_hosts_form_and_outlive_the_process() {
     shim.run("a").await;
     let pids = shim.client.pids(call_context(), &PidsRequest { id: "a".into(), ..PidsRequest::new() }).await.unwrap();
     assert_eq!(pids.processes.iter().map(|process| process.pid).collect::<Vec<_>>(), [pid]);
-    let unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-    let form = if unified { "io.containerd.cgroups.v2.Metrics" } else { "io.containerd.cgroups.v1.Metrics" };
+    let form = if is_unified() { "io.containerd.cgroups.v2.Metrics" } else { "io.containerd.cgroups.v1.Metrics" };
     let request = StatsRequest { id: "a".into(), ..StatsRequest::new() };
     assert_eq!(shim.client.stats(call_context(), &request).await.unwrap().stats.type_url, form);
     shim.kill("a", 9).await.unwrap();

@@ -48,6 +48,14 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
+/// Where they are run, they may not be what can be compiled: in the virtual machine of `make test-vm` there is no compiler.
+#[test]
+fn the_programs_of_containers_are_compiled() {
+    for name in ["hello", "worker"] {
+        assert!(program(name).is_file());
+    }
+}
+
 /// What the shim needs of the machine. A test that is skipped in silence proves nothing.
 fn require_root_and_runc() {
     assert!(rustix::process::geteuid().is_root(), "these tests make containers: run them as root");

@@ -8,12 +8,16 @@ use std::{
     fs,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use containerd_shim::api::CreateTaskRequest;
 use serde_json::{Value, json};
 
-use crate::node::{Bundle, Node, Shim};
+use crate::{
+    cgroups::{self, is_unified},
+    node::{Bundle, Node, Shim},
+};
 
 /// A container of the kubelet's with volumes, limits, a user and the default seccomp profile.
 const VOLUMES: &str = include_str!("../../src/launch/testdata/plain.json");
@@ -28,6 +32,39 @@ const HOST_NETWORK: &str = include_str!("bundles/host-network.json");
 const SHARED_PID: &str = include_str!("bundles/shared-pid.json");
 const HOST_NAMESPACES: &str = include_str!("bundles/host-namespaces.json");
 const WASM: &[u8] = b"\0asm\x01\0\0\0";
+
+/// Files of both versions of cgroups, and the controllers whose they are.
+const FILES: [(&str, &str); 29] = [
+    ("devices", "devices.list"),
+    ("memory", "memory.limit_in_bytes"),
+    ("memory", "memory.memsw.limit_in_bytes"),
+    ("memory", "memory.soft_limit_in_bytes"),
+    ("memory", "memory.swappiness"),
+    ("cpu", "cpu.shares"),
+    ("cpu", "cpu.cfs_quota_us"),
+    ("cpu", "cpu.cfs_period_us"),
+    ("pids", "pids.max"),
+    ("cpuset", "cpuset.cpus"),
+    ("cpuset", "cpuset.mems"),
+    ("freezer", "freezer.state"),
+    ("memory", "memory.max"),
+    ("memory", "memory.high"),
+    ("memory", "memory.low"),
+    ("memory", "memory.min"),
+    ("memory", "memory.swap.max"),
+    ("memory", "memory.oom.group"),
+    ("cpu", "cpu.max"),
+    ("cpu", "cpu.max.burst"),
+    ("cpu", "cpu.weight"),
+    ("cpu", "cpu.idle"),
+    ("hugetlb", "hugetlb.2MB.max"),
+    ("hugetlb", "hugetlb.2MB.rsvd.max"),
+    ("io", "io.weight"),
+    ("cgroup", "cgroup.type"),
+    ("cgroup", "cgroup.controllers"),
+    ("cgroup", "cgroup.subtree_control"),
+    ("cgroup", "cgroup.freeze"),
+];
 
 /// Everything that /proc and the cgroups say of a process, by name.
 type Report = BTreeMap<String, String>;
@@ -157,31 +194,15 @@ fn report(pid: u32, bundle: &Bundle) -> Report {
     let session = read(proc.join("stat"));
     let fields: Vec<&str> = session.rsplit_once(')').unwrap().1.split_whitespace().collect();
     add("leads its session and group".to_owned(), (fields[2] == fields[3]).to_string());
-    for line in read(proc.join("cgroup")).lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (parts.next().unwrap(), parts.next().unwrap());
-        let folder = Path::new("/sys/fs/cgroup").join(controllers.trim_start_matches("name=")).join(path.trim_start_matches('/'));
-        for file in [
-            "devices.list",
-            "memory.limit_in_bytes",
-            "memory.memsw.limit_in_bytes",
-            "memory.soft_limit_in_bytes",
-            "memory.swappiness",
-            "cpu.shares",
-            "cpu.cfs_quota_us",
-            "cpu.cfs_period_us",
-            "pids.max",
-            "cpuset.cpus",
-            "cpuset.mems",
-            "freezer.state",
-        ] {
-            if !controllers.is_empty() && folder.join(file).exists() {
-                let mut lines: Vec<String> = read(folder.join(file)).lines().map(str::to_owned).collect();
-                lines.sort();
-                add(format!("cgroup {file}"), lines.join("; "));
-            }
+    for (controller, file) in FILES {
+        let path = cgroups::folder(bundle, controller).join(file);
+        if path.exists() {
+            let mut lines: Vec<String> = read(path).lines().map(str::to_owned).collect();
+            lines.sort();
+            add(format!("cgroup {file}"), lines.join("; "));
         }
     }
+    add("devices".to_owned(), devices(bundle));
     report
 }
 
@@ -189,10 +210,39 @@ fn report_has(report: &Report, name: &str) -> bool {
     report.contains_key(name)
 }
 
+/// What a process in the container's cgroup may make and open, whatever files there are in the container.
+fn devices(bundle: &Bundle) -> String {
+    // As a device that may not be used differs from one that is not there.
+    const SCRIPT: &str = r#"
+        export LC_ALL=C; cd "$1"; echo $$ >"$2"
+        say() { read -r text <said || text=; case $text in *"Operation not permitted"*) echo "$1-";; *) echo "$1+";; esac; }
+        while IFS=: read -r kind major minor; do
+            echo "$kind:$major:$minor"
+            mknod device $kind $major $minor 2>said; say m
+            [ -e device ] || continue
+            { true <device; } 2>said; say r
+            { true >>device; } 2>said; say w
+            { true <>device; } 2>said; say rw
+            rm device
+        done"#;
+    // The null device, /dev/mem, pseudo-terminals, tun, fuse, control of loops, a mouse; a loop, a disk.
+    const DEVICES: &str = "c:1:3\nc:1:1\nc:5:2\nc:10:200\nc:10:229\nc:10:237\nc:10:1\nb:7:0\nb:8:0\n";
+    let procs = cgroups::folder(bundle, "devices").join("cgroup.procs");
+    fs::write(bundle.path.join("devices"), DEVICES).unwrap();
+    let list = fs::File::open(bundle.path.join("devices")).unwrap();
+    let output = Command::new("sh").args(["-c", SCRIPT, "sh"]).arg(&bundle.path).arg(procs).stdin(list).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap().replace('\n', " ");
+    assert!(said.starts_with("c:1:3 m+ r+ w+ rw+ c:1:1 m+ "), "every container has the null device, and may make any: {said}");
+    said
+}
+
 type Change = fn(&mut Value);
 
-/// Recorded bundles, and what the kubelet and containerd make of further fields of a pod.
-const CASES: [(&str, &str, Change); 19] = [
+type Case = (&'static str, &'static str, Change);
+
+/// Recorded bundles.
+const RECORDED: [Case; 8] = [
     ("plain-pod", PLAIN, |_| {}),
     ("actor-app", APP, |_| {}),
     ("read-only-root", READ_ONLY, |_| {}),
@@ -201,6 +251,10 @@ const CASES: [(&str, &str, Change); 19] = [
     ("shared-pid-recorded", SHARED_PID, |_| {}),
     ("host-network-recorded", HOST_NETWORK, |config| as_hosts(config, &["network"])),
     ("host-namespaces-recorded", HOST_NAMESPACES, |config| as_hosts(config, &["pid", "ipc", "network"])),
+];
+
+/// What the kubelet and containerd make of fields of a pod that say who its processes are.
+const USERS: [Case; 5] = [
     ("volumes", VOLUMES, |_| {}),
     ("root-user", VOLUMES, |config| {
         config["process"]["user"] = json!({ "uid": 0, "gid": 0 });
@@ -222,19 +276,15 @@ const CASES: [(&str, &str, Change); 19] = [
         }
     }),
     ("seccomp-unconfined", VOLUMES, |config| drop(config["linux"].as_object_mut().unwrap().remove("seccomp"))),
+];
+
+/// ... of those that say where they are.
+const PLACES: [Case; 4] = [
     ("host-network", VOLUMES, |config| {
         config["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "network");
     }),
     ("host-pid", VOLUMES, |config| {
         config["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "pid");
-    }),
-    ("limits", VOLUMES, |config| {
-        config["process"]["oomScoreAdj"] = 998.into();
-        config["process"]["rlimits"] =
-            json!([{ "type": "RLIMIT_NOFILE", "soft": 512, "hard": 1024 }, { "type": "RLIMIT_CORE", "soft": 0, "hard": 0 }]);
-        config["linux"]["resources"]["pids"] = json!({ "limit": 77 });
-        config["linux"]["resources"]["cpu"]["cpus"] = "0".into();
-        config["linux"]["resources"]["memory"] = json!({ "limit": 268435456, "reservation": 134217728 });
     }),
     ("many-volumes", VOLUMES, |config| {
         let sources: Vec<Value> =
@@ -250,14 +300,6 @@ const CASES: [(&str, &str, Change); 19] = [
             "destination": "/scratch", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "size=1024k", "ro"],
         }));
     }),
-    ("privileged-devices", VOLUMES, |config| {
-        config["linux"]["resources"]["devices"] =
-            json!([{ "allow": false, "access": "rwm" }, { "allow": true, "access": "rwm" }]);
-        config["linux"]["devices"] =
-            json!([{ "path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 438, "uid": 5, "gid": 6 }]);
-        config["linux"]["maskedPaths"] = json!([]);
-        config["linux"]["readonlyPaths"] = json!([]);
-    }),
     ("cgroup-namespace", VOLUMES, |config| {
         config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "cgroup" }));
         config["linux"]["namespaces"].as_array_mut().unwrap().retain(|namespace| namespace["type"] != "uts");
@@ -266,8 +308,62 @@ const CASES: [(&str, &str, Change); 19] = [
     }),
 ];
 
+/// ... of those that say what they may use.
+const LIMITED: [Case; 3] = [
+    ("limits", VOLUMES, |config| {
+        config["process"]["oomScoreAdj"] = 998.into();
+        config["process"]["rlimits"] =
+            json!([{ "type": "RLIMIT_NOFILE", "soft": 512, "hard": 1024 }, { "type": "RLIMIT_CORE", "soft": 0, "hard": 0 }]);
+        config["linux"]["resources"]["pids"] = json!({ "limit": 77 });
+        config["linux"]["resources"]["cpu"]["cpus"] = "0".into();
+        config["linux"]["resources"]["memory"] = json!({ "limit": 268435456, "reservation": 134217728 });
+        if is_unified() {
+            // As the kubelet has it there.
+            config["linux"]["resources"]["unified"] = json!({ "memory.oom.group": "1", "memory.high": "250000000" });
+        }
+    }),
+    ("some-devices", VOLUMES, |config| {
+        config["linux"]["resources"]["devices"] = json!([
+            { "allow": false, "access": "rwm" },
+            { "allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw" },
+            { "allow": true, "type": "c", "major": 10, "minor": 237, "access": "r" },
+            { "allow": true, "type": "c", "major": 10, "minor": 1, "access": "r" },
+            { "allow": true, "type": "c", "major": 10, "minor": 1, "access": "w" },
+            { "allow": true, "type": "b", "major": 7, "access": "w" },
+        ]);
+    }),
+    ("privileged-devices", VOLUMES, |config| {
+        config["linux"]["resources"]["devices"] =
+            json!([{ "allow": false, "access": "rwm" }, { "allow": true, "access": "rwm" }]);
+        config["linux"]["devices"] =
+            json!([{ "path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 438, "uid": 5, "gid": 6 }]);
+        config["linux"]["maskedPaths"] = json!([]);
+        config["linux"]["readonlyPaths"] = json!([]);
+    }),
+];
+
 #[tokio::test]
-async fn the_launcher_and_runc_make_the_same_container() {
+async fn the_launcher_and_runc_make_the_same_of_recorded_bundles() {
+    compare(&RECORDED).await;
+}
+
+#[tokio::test]
+async fn the_launcher_and_runc_make_the_same_user() {
+    compare(&USERS).await;
+}
+
+#[tokio::test]
+async fn the_launcher_and_runc_make_the_same_places() {
+    compare(&PLACES).await;
+}
+
+#[tokio::test]
+async fn the_launcher_and_runc_set_the_same_limits() {
+    compare(&LIMITED).await;
+}
+
+/// Makes each container both ways, one after the other, and looks at both.
+async fn compare(cases: &[Case]) {
     let node = Node::new().await;
     let sandbox = node.bundle("pod", &["/hello", "sleep"], |config, _| {
         config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({ "type": "network" }));
@@ -276,7 +372,7 @@ async fn the_launcher_and_runc_make_the_same_container() {
     let pause = shim.create(&sandbox).await.unwrap().pid;
     shim.run("pod").await;
     let mut differences = Vec::new();
-    for (name, recorded, change) in CASES {
+    for &(name, recorded, change) in cases {
         let mut reports = Vec::new();
         for by_runc in [false, true] {
             let id = format!("{name}-{}", if by_runc { "runc" } else { "own" });
