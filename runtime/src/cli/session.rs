@@ -11,14 +11,17 @@ use perigee_runtime::{Allocator, App, AppExit, Capacity, Class, Engine, HostValu
 use perigee_spec::AppSpec;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::code::Code;
 use super::control::{self, Bound, Place};
 
 /// `wasmtime-wasi` wraps each of its functions in a span of level `INFO`: half a microsecond for every call of a guest.
 const QUIET: &str = "wasmtime_wasi=warn";
-/// Variable that sets which log lines of Perigee itself are shown, as `tracing_subscriber::EnvFilter` reads it.
+/// Variable that sets which log lines of Perigee itself are shown, as [`Targets`] reads it: a level, or `TARGET=LEVEL`, or
+/// several with commas between them. Not as `EnvFilter` does: every worker would hold its regular expressions' tables.
 const LOG_VARIABLE: &str = "PERIGEE_LOG";
 /// Threads for file access and name look-ups; where databases are closed, too.
 const BLOCKING_THREADS: usize = 64;
@@ -67,13 +70,13 @@ impl Outputs {
         let stderr = Output::new("stderr", std::io::stderr()).context("no thread for standard error")?;
         let log = stderr.clone();
         let lines = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| "info".to_owned());
-        let filter = EnvFilter::try_new(format!("{QUIET},{lines}")).unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let filter = |lines: &str| format!("{QUIET},{lines}").parse::<Targets>();
+        let filter = filter(&lines).or_else(|_| filter("info")).context("a filter of log lines")?;
+        let lines = tracing_subscriber::fmt::layer()
             .with_writer(move || log.clone())
             .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false)
-            .init();
+            .with_target(false);
+        tracing_subscriber::registry().with(filter).with(lines).init();
         Ok(Self { stdout, stderr, stop: Mutex::default() })
     }
 
