@@ -54,7 +54,9 @@ test-node-conformance: build setup ## Kubernetes' own tests of a node, with Peri
 	tests/node-conformance/run.sh --bin $(BIN) $(if $(FOCUS),--focus '$(FOCUS)')
 	tests/cluster/down.sh
 
-# What the tests compile for themselves is compiled here: there is no compiler in the machine.
+# What the tests compile for themselves is compiled here: there is no compiler in the machine. Nor is there cargo, which insta asks
+# for the workspace.
+test-vm: export INSTA_WORKSPACE_ROOT := $(CURDIR)
 test-vm: ## the shim's tests in a virtual machine with systemd and cgroup version 2 (needs root; slow without KVM)
 	$(CARGO) test --release -p containerd-shim-perigee --test it -- --exact node::the_programs_of_containers_are_compiled
 	$(CARGO) --config 'target."cfg(all())".runner = "$(CURDIR)/tests/vm/run.sh"' test --release -p containerd-shim-perigee
