@@ -1,9 +1,11 @@
 //! Receiving: selectively, with an optional deadline.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+
+use pin_project_lite::pin_project;
 
 use super::handle::Inner;
 use super::sync::MutexGuard;
@@ -68,6 +70,31 @@ impl Future for Wait<'_> {
     }
 }
 
+pin_project! {
+    /// A wait, until `timeout` ends. Written out, since an `async` block has room for each twice, and most actors wait.
+    struct Deadline<'a, T> {
+        wait: Wait<'a>,
+        #[pin]
+        timeout: Option<T>,
+    }
+}
+
+impl<T: Future<Output = ()>> Future for Deadline<'_, T> {
+    type Output = Option<Envelope>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Envelope>> {
+        let this = self.project();
+        // What came together with the deadline is still taken.
+        if let Poll::Ready(envelope) = Pin::new(this.wait).poll(context) {
+            return Poll::Ready(Some(envelope));
+        }
+        match this.timeout.as_pin_mut().map(|timeout| timeout.poll(context)) {
+            Some(Poll::Ready(())) => Poll::Ready(None),
+            Some(Poll::Pending) | None => Poll::Pending,
+        }
+    }
+}
+
 impl Actor {
     /// Receives, from its own task, the first message that `filter` takes, including those that came before the call.
     ///
@@ -97,8 +124,8 @@ impl Actor {
     }
 
     /// `None`: `timeout` has ended.
-    pub(crate) async fn waited(&self, timeout: Option<impl Future<Output = ()>>) -> Option<Envelope> {
-        deadline(Wait { actor: self, stage: Stage::Armed }, timeout).await
+    pub(crate) fn waited<T: Future<Output = ()>>(&self, timeout: Option<T>) -> impl Future<Output = Option<Envelope>> {
+        Deadline { wait: Wait { actor: self, stage: Stage::Armed }, timeout }
     }
 
     /// Takes, from its own task, what is there already, as [`Self::receive`] does.
@@ -123,7 +150,7 @@ impl Actor {
         self.lock().mailbox.wait_for(Filter::Tags(vec![tag]));
         let wait = Wait { actor: self, stage: Stage::Waiting };
         send.await?;
-        Ok(deadline(wait, timeout).await)
+        Ok(Deadline { wait, timeout }.await)
     }
 
     /// Wakes the senders for whom there is room now, with the lock given back.
@@ -137,17 +164,5 @@ impl Actor {
         for waker in admitted {
             waker.wake();
         }
-    }
-}
-
-/// A receive without a deadline costs no timer.
-async fn deadline(wait: Wait<'_>, timeout: Option<impl Future<Output = ()>>) -> Option<Envelope> {
-    let Some(timeout) = timeout else { return Some(wait.await) };
-    let (mut wait, mut timeout) = (pin!(wait), pin!(timeout));
-    // What came together with the deadline is still taken: the wait is polled first.
-    tokio::select! {
-        biased;
-        envelope = &mut wait => Some(envelope),
-        () = &mut timeout => None,
     }
 }

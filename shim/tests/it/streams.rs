@@ -23,8 +23,10 @@ async fn is_running(shim: &Shim, id: &str) -> bool {
 
 /// Whether the process waits in a write: all that its stream holds is full.
 fn is_stuck(pid: u32) -> bool {
-    // The number of `write`, then its arguments.
-    fs::read_to_string(format!("/proc/{pid}/syscall")).is_ok_and(|call| call.starts_with("1 "))
+    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    // It sleeps: on a slow machine it may be seen in the middle of a write that fills nothing. Then the number of `write`.
+    let sleeps = read("stat").rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'));
+    sleeps && read("syscall").starts_with("1 ")
 }
 
 async fn kill_and_delete(shim: &Shim, bundle: &Bundle) {
