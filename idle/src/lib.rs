@@ -47,7 +47,7 @@ fn spawn(run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>>
 fn settle(start: usize) {
     let program = Program::of_this_process();
     program.cut();
-    give_back();
+    release(&program);
     // On a thread whose end is read in pieces, too: it is how this one ends, after the pieces are gone.
     drop(spawn(|| sleep(SETTLED)).map(JoinHandle::join));
     if is_last(start) {
@@ -57,11 +57,15 @@ fn settle(start: usize) {
 
 /// Unmaps the pages of the program's own code and constants, and the allocator's free ones. What is needed again is found in
 /// the page cache; what is not (reading the manifest, linking, compiling) counts as nobody's.
-#[expect(unsafe_code, reason = "neither std nor nix knows it")]
 pub fn give_back() {
+    release(&Program::of_this_process());
+}
+
+#[expect(unsafe_code, reason = "neither std nor nix knows it")]
+fn release(program: &Program) {
     // SAFETY: it takes any number of bytes.
     unsafe { libc::malloc_trim(0) };
-    Program::of_this_process().unmap();
+    program.unmap();
 }
 
 /// KiB of the program's own code that are in memory, as the kernel counts them for this process. For tests.

@@ -36,6 +36,17 @@ pub(crate) fn existing(bundle: &Bundle) -> Vec<PathBuf> {
     hierarchies().into_iter().map(|hierarchy| hierarchy.join(&path)).filter(|folder| folder.exists()).collect()
 }
 
+/// The message in which the host's version says what a container uses.
+pub(crate) fn metrics_type() -> &'static str {
+    if is_unified() { "io.containerd.cgroups.v2.Metrics" } else { "io.containerd.cgroups.v1.Metrics" }
+}
+
+/// What the container's cgroup may use of memory, in bytes.
+pub(crate) fn memory_limit(bundle: &Bundle) -> u64 {
+    let file = if is_unified() { "memory.max" } else { "memory.limit_in_bytes" };
+    fs::read_to_string(folder(bundle, "memory").join(file)).unwrap().trim().parse().unwrap()
+}
+
 /// Below the top of a hierarchy.
 fn path(bundle: &Bundle) -> String {
     let config: Value = serde_json::from_slice(&fs::read(bundle.path.join("config.json")).unwrap()).unwrap();

@@ -69,9 +69,7 @@ async fn a_launched_container_takes_every_call() {
         let resources = Some(Any { value, ..Any::new() }).into();
         let request = UpdateTaskRequest { id: id(), resources, ..UpdateTaskRequest::new() };
         shim.client.update(call_context(), &request).await.unwrap();
-        let file = if is_unified() { "memory.max" } else { "memory.limit_in_bytes" };
-        let written = fs::read_to_string(cgroups::folder(&bundle, "memory").join(file)).unwrap();
-        assert_eq!(written.trim(), limit.to_string());
+        assert_eq!(cgroups::memory_limit(&bundle), limit);
     }
     shim.client.pause(call_context(), &PauseRequest { id: id(), ..PauseRequest::new() }).await.unwrap();
     // SIGKILL reaches what is frozen.

@@ -13,7 +13,7 @@ use containerd_shim::{
 use serde_json::{Value, json};
 
 use crate::{
-    cgroups::{folder, is_unified},
+    cgroups::{folder, is_unified, memory_limit},
     node::{Bundle, Node, Shim, call_context, exec_stream, until},
 };
 
@@ -175,11 +175,8 @@ async fn an_update_changes_the_cgroup_and_of_a_plain_pod_the_limit_of_its_actors
         let pids = fs::read_to_string(memory.join("cgroup.procs")).unwrap();
         let resources = json!({ "memory": { "limit": 128 * MIB }, "cpu": { "quota": 50_000, "period": 100_000 } });
         shim.update(&bundle.id, &resources).await.unwrap();
-        let (limit, quota, expected) = match is_unified() {
-            true => ("memory.max", "cpu.max", "50000 100000"),
-            false => ("memory.limit_in_bytes", "cpu.cfs_quota_us", "50000"),
-        };
-        assert_eq!(number(&memory, limit), 128 * MIB);
+        let (quota, expected) = if is_unified() { ("cpu.max", "50000 100000") } else { ("cpu.cfs_quota_us", "50000") };
+        assert_eq!(memory_limit(bundle), 128 * MIB);
         assert_eq!(fs::read_to_string(folder(bundle, "cpu").join(quota)).unwrap().trim(), expected);
         assert_eq!(fs::read_to_string(memory.join("cgroup.procs")).unwrap(), pids, "nothing was restarted");
         // Processors alone are nothing to the actors.

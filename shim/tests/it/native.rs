@@ -8,7 +8,7 @@ use containerd_shim::{
 };
 
 use crate::{
-    cgroups::is_unified,
+    cgroups,
     node::{Node, call_context, refusal, until},
 };
 
@@ -171,7 +171,7 @@ async fn metrics_have_the_hosts_form_and_outlive_the_process() {
     shim.run("a").await;
     let pids = shim.client.pids(call_context(), &PidsRequest { id: "a".into(), ..PidsRequest::new() }).await.unwrap();
     assert_eq!(pids.processes.iter().map(|process| process.pid).collect::<Vec<_>>(), [pid]);
-    let form = if is_unified() { "io.containerd.cgroups.v2.Metrics" } else { "io.containerd.cgroups.v1.Metrics" };
+    let form = cgroups::metrics_type();
     let request = StatsRequest { id: "a".into(), ..StatsRequest::new() };
     assert_eq!(shim.client.stats(call_context(), &request).await.unwrap().stats.type_url, form);
     shim.kill("a", 9).await.unwrap();

@@ -15,7 +15,7 @@ use containerd_shim::{
 use serde_json::{Value, json};
 
 use crate::{
-    cgroups::{self, is_unified},
+    cgroups::{self, memory_limit},
     node::{Bundle, Node, Shim, call_context, until},
 };
 
@@ -52,11 +52,6 @@ fn is_active(bundle: &Bundle) -> bool {
     Command::new("systemctl").args(["is-active", "--quiet"]).arg(folder.file_name().unwrap()).status().unwrap().success()
 }
 
-fn memory_limit(bundle: &Bundle) -> u64 {
-    let file = if is_unified() { "memory.max" } else { "memory.limit_in_bytes" };
-    fs::read_to_string(cgroups::folder(bundle, "memory").join(file)).unwrap().trim().parse().unwrap()
-}
-
 /// All that is asked of a container, until it is gone.
 async fn every_call(node: &Node, shim: &Shim, bundle: &Bundle, pid: u32) {
     let id = bundle.id.as_str();
@@ -66,8 +61,7 @@ async fn every_call(node: &Node, shim: &Shim, bundle: &Bundle, pid: u32) {
     let pids = shim.client.pids(call_context(), &PidsRequest { id: id.into(), ..PidsRequest::new() }).await.unwrap();
     assert_eq!(pids.processes.iter().map(|process| process.pid).collect::<Vec<_>>(), [pid]);
     let stats = shim.client.stats(call_context(), &StatsRequest { id: id.into(), ..StatsRequest::new() }).await.unwrap().stats;
-    let version = if is_unified() { "v2" } else { "v1" };
-    assert_eq!(stats.type_url, format!("io.containerd.cgroups.{version}.Metrics"));
+    assert_eq!(stats.type_url, cgroups::metrics_type());
     assert_eq!(memory_limit(bundle), 64 * MIB);
     shim.update(id, &json!({ "memory": { "limit": 96 * MIB } })).await.unwrap();
     assert_eq!(memory_limit(bundle), 96 * MIB);

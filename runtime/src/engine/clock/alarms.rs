@@ -217,6 +217,7 @@ mod tests {
         }
         assert!(clock.alarms.lock().waiting.is_empty(), "who is gone has no alarm");
     }
+
     #[tokio::test]
     async fn who_is_woken_ends_an_epoch_of_those_that_run_but_not_their_slice() {
         let clock = Clock::start(std::iter::empty()).unwrap();
