@@ -16,32 +16,40 @@ const BUNDLES: &str = "containerd/state/io.containerd.runtime.v2.task/k8s.io";
 const PAGE: u64 = 4096;
 
 /// A small file system in the place of a folder.
-struct Disk(PathBuf);
+struct Disk {
+    path: PathBuf,
+    /// What fills it up. It has no name: kubelet removes from the folder of logs whatever is no log of a pod that it knows.
+    ballast: Option<File>,
+}
 
 impl Disk {
     fn mount(path: PathBuf) -> Result<Self> {
         output_of(Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m,mode=0711", "perigee-test"]).arg(&path))?;
-        Ok(Self(path))
+        Ok(Self { path, ballast: None })
     }
 
     /// Fills it up, but for so many pages.
-    fn fill(&self, free_pages: u64) -> Result<()> {
-        let mut file = File::create(self.0.join("ballast"))?;
+    fn fill(&mut self, free_pages: u64) -> Result<()> {
+        let name = self.path.join("ballast");
+        let mut file = File::create(&name)?;
+        fs::remove_file(name)?;
         let piece = vec![1; usize::try_from(PAGE)?];
         while file.write_all(&piece).is_ok() {}
         let full = file.metadata()?.len() / PAGE;
-        file.set_len(full.checked_sub(free_pages).context("there was less room")? * PAGE).map_err(Into::into)
+        file.set_len(full.checked_sub(free_pages).context("there was less room")? * PAGE)?;
+        self.ballast = Some(file);
+        Ok(())
     }
 
-    fn empty(&self) -> Result<()> {
-        fs::remove_file(self.0.join("ballast")).map_err(Into::into)
+    fn empty(&mut self) {
+        self.ballast = None;
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
         // What else could be done about a failure would be done by down.sh.
-        drop(Command::new("umount").arg("--lazy").arg(&self.0).status());
+        drop(Command::new("umount").arg("--lazy").arg(&self.path).status());
     }
 }
 
@@ -50,7 +58,7 @@ fn pods_on_a_full_disk_say_so_and_run_when_there_is_room() -> Result<()> {
     alone_with_perigee(|namespace| {
         let image = images::guests(namespace.cluster)?;
         // The folders of pods that run already are below it, and needed by nobody meanwhile.
-        let disk = Disk::mount(namespace.cluster.folder().join(BUNDLES))?;
+        let mut disk = Disk::mount(namespace.cluster.folder().join(BUNDLES))?;
         let before = node::snapshot(namespace.cluster)?;
         // First containerd has no room for the sandbox, then the shim has none in the middle of its work.
         for free_pages in [0, 6, 10] {
@@ -60,7 +68,7 @@ fn pods_on_a_full_disk_say_so_and_run_when_there_is_room() -> Result<()> {
             pod["spec"]["restartPolicy"] = "OnFailure".into();
             namespace.apply(&pod)?;
             namespace.wait_for_event(&name, "no space left on device")?;
-            disk.empty()?;
+            disk.empty();
             namespace.wait_for_phase(&name, "Succeeded")?;
             let log = namespace.logs(&name)?;
             ensure!(log.contains("hello"), "{log}");
@@ -75,7 +83,7 @@ fn pods_on_a_full_disk_say_so_and_run_when_there_is_room() -> Result<()> {
 fn pods_run_to_their_end_when_there_is_no_room_for_their_logs() -> Result<()> {
     alone_with_perigee(|namespace| {
         let image = images::guests(namespace.cluster)?;
-        let disk = Disk::mount(namespace.cluster.folder().join("pod-logs"))?;
+        let mut disk = Disk::mount(namespace.cluster.folder().join("pod-logs"))?;
         let before = node::snapshot(namespace.cluster)?;
         // More than all that lies between an actor and its log.
         let talks = |name: &str| wasm_pod(name, &image, &["/talk.wasm", "10", "10000"]);
@@ -84,7 +92,7 @@ fn pods_run_to_their_end_when_there_is_no_room_for_their_logs() -> Result<()> {
         namespace.wait_for_phase("unheard", "Succeeded")?;
         let log = namespace.logs("unheard")?;
         ensure!(!log.contains("done"), "the disk was not full: {log}");
-        disk.empty()?;
+        disk.empty();
         namespace.apply(&wasm_pod("heard", &image, &["/talk.wasm", "1", "10"]))?;
         namespace.wait_for_log("heard", "done")?;
         namespace.kubectl(&["delete", "pods", "--all"])?;
