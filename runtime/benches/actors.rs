@@ -41,8 +41,9 @@ fn once(path: &str, count: usize) {
     let (module, spawns) = match path {
         "spawn_tiny" => (tiny(), count),
         "spawn_rust" => (guest("brief"), count),
-        "ping_pong" => (ping_pong_module(count), 1),
-        "one_way_64" => (one_way_module(count, 64), 1),
+        "ping_pong" => (ping_pong_module(BYTES_IN_ONE_CALL, count), 1),
+        "one_way_64" => (one_way_module(BYTES_IN_ONE_CALL, count, 64), 1),
+        "lunatic_ping_pong" => (ping_pong_module(BYTES_IN_THREE, count), 1),
         other => panic!("no path {other}"),
     };
     let node = node_of(&[("once", &module)], ACTORS_ONCE, Capacity { actors: ACTORS_ONCE });
@@ -130,17 +131,31 @@ fn guest(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: run `make guests`", path.display()))
 }
 
-/// What the guests of messages have in common: one message of `BYTES` bytes to whom, and one from anybody.
-const TALK: &str = r#"
+/// One message of `BYTES` bytes to whom, and one from anybody: as Perigee's own SDK does it.
+const BYTES_IN_ONE_CALL: &str = r#"
+  (import "perigee" "try_send" (func $try_send (param i64 i64 i32 i32) (result i32)))
+  (import "perigee" "send" (func $send (param i64 i64 i32 i32)))
+  (import "perigee" "try_receive" (func $try_receive (param i32 i32 i32 i32 i32) (result i32)))
+  (import "perigee" "receive" (func $receive (param i32 i32 i64 i32 i32 i32) (result i32)))
+  (func $tell (param $whom i64)
+    (if (call $try_send (local.get $whom) (i64.const 0) (i32.const 4096) (i32.const BYTES))
+      (then (call $send (local.get $whom) (i64.const 0) (i32.const 4096) (i32.const BYTES)))))
+  (func $hear (local $kind i32)
+    (local.set $kind (i32.const 9027))
+    ;; Whether the last one left more.
+    (if (i32.load (i32.const 140))
+      (then (local.set $kind (call $try_receive (i32.const 0) (i32.const 0) (i32.const 4096) (i32.const BYTES) (i32.const 128)))))
+    (if (i32.eq (local.get $kind) (i32.const 9027))
+      (then (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1) (i32.const 4096) (i32.const BYTES) (i32.const 128))))))
+"#;
+
+/// The same with the calls of Lunatic's ABI.
+const BYTES_IN_THREE: &str = r#"
   (import "lunatic::message" "create_data" (func $create (param i64 i64)))
   (import "lunatic::message" "write_data" (func $write (param i32 i32) (result i32)))
   (import "lunatic::message" "read_data" (func $read (param i32 i32) (result i32)))
   (import "lunatic::message" "send" (func $send (param i64) (result i32)))
   (import "lunatic::message" "receive" (func $receive (param i32 i32 i64) (result i32)))
-  (import "lunatic::process" "process_id" (func $me (result i64)))
-  (import "lunatic::process" "spawn" (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (data (i32.const 0) "other")
   (func $tell (param $whom i64)
     (call $create (i64.const 0) (i64.const BYTES))
     (drop (call $write (i32.const 4096) (i32.const BYTES)))
@@ -148,6 +163,15 @@ const TALK: &str = r#"
   (func $hear
     (drop (call $receive (i32.const 0) (i32.const 0) (i64.const -1)))
     (drop (call $read (i32.const 4096) (i32.const BYTES))))
+"#;
+
+/// What the guests of messages have in common beside that.
+const TALK: &str = r#"
+  (import "lunatic::process" "process_id" (func $me (result i64)))
+  (import "lunatic::process" "spawn" (func $spawn (param i64 i64 i64 i32 i32 i32 i32 i32) (result i32)))
+  MESSAGES
+  (memory (export "memory") 1)
+  (data (i32.const 0) "other")
   ;; Spawns the function `other` with the caller's id; returns the id of the new actor.
   (func $start (result i64)
     (i32.store8 (i32.const 64) (i32.const 0x7e))
@@ -158,8 +182,9 @@ const TALK: &str = r#"
 "#;
 
 /// A module of [`TALK`] with these two functions: so many messages, of `bytes` each.
-fn talk(main: &str, other: &str, count: usize, bytes: usize) -> Vec<u8> {
-    let text = format!("(module {TALK} (func (export \"_start\") {main}) (func (export \"other\") (param $from i64) {other}))");
+fn talk(messages: &str, main: &str, other: &str, count: usize, bytes: usize) -> Vec<u8> {
+    let talk = TALK.replace("MESSAGES", messages);
+    let text = format!("(module {talk} (func (export \"_start\") {main}) (func (export \"other\") (param $from i64) {other}))");
     let text = text.replace("BYTES", &bytes.to_string()).replace("COUNT", &count.to_string());
     wat::parse_str(text).unwrap()
 }
@@ -175,20 +200,25 @@ fn conversation(bencher: Bencher<'_, '_>, module: &[u8], threads: usize) {
     });
 }
 
-fn ping_pong_module(count: usize) -> Vec<u8> {
+fn ping_pong_module(messages: &str, count: usize) -> Vec<u8> {
     let main = "(local $n i32) (local $peer i64) (local.set $peer (call $start))
       (loop $next (call $tell (local.get $peer)) (call $hear)
         (br_if $next (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const COUNT))))";
     let other = "(loop $next (call $hear) (call $tell (local.get $from)) (br $next))";
-    talk(main, other, count, 8)
+    talk(messages, main, other, count, 8)
 }
 
 #[divan::bench(args = [1, 2], sample_count = 20, sample_size = 1)]
 fn ping_pong(bencher: Bencher<'_, '_>, threads: usize) {
-    conversation(bencher, &ping_pong_module(MESSAGES), threads);
+    conversation(bencher, &ping_pong_module(BYTES_IN_ONE_CALL, MESSAGES), threads);
 }
 
-fn one_way_module(count: usize, bytes: usize) -> Vec<u8> {
+#[divan::bench(args = [1, 2], sample_count = 20, sample_size = 1)]
+fn lunatic_ping_pong(bencher: Bencher<'_, '_>, threads: usize) {
+    conversation(bencher, &ping_pong_module(BYTES_IN_THREE, MESSAGES), threads);
+}
+
+fn one_way_module(messages: &str, count: usize, bytes: usize) -> Vec<u8> {
     let main = "(local $n i32) (local $peer i64) (local.set $peer (call $start))
       (loop $next (call $tell (local.get $peer))
         (br_if $next (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const COUNT))))
@@ -197,10 +227,10 @@ fn one_way_module(count: usize, bytes: usize) -> Vec<u8> {
       (loop $next (call $hear)
         (br_if $next (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const COUNT))))
       (call $tell (local.get $from))";
-    talk(main, other, count, bytes)
+    talk(messages, main, other, count, bytes)
 }
 
 #[divan::bench(args = [(64, 1), (64, 2), (4096, 1), (4096, 2)], sample_count = 20, sample_size = 1)]
 fn one_way(bencher: Bencher<'_, '_>, (bytes, threads): (usize, usize)) {
-    conversation(bencher, &one_way_module(MESSAGES, bytes), threads);
+    conversation(bencher, &one_way_module(BYTES_IN_ONE_CALL, MESSAGES, bytes), threads);
 }

@@ -15,6 +15,7 @@ mod exit;
 mod gate;
 mod handle;
 mod id;
+mod inbox;
 mod link;
 mod look;
 mod mailbox;

@@ -46,9 +46,27 @@ impl Account {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Charges what cannot be refused, until that is dropped.
+    pub(super) fn hold(&self, bytes: u64) -> Hold<'_> {
+        self.add(bytes);
+        Hold { account: self, bytes }
+    }
+
     pub(super) fn release(&self, bytes: u64) {
         let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
         debug_assert!(before >= bytes, "{bytes} bytes were given back, {before} were charged");
+    }
+}
+
+/// Bytes that are charged as long as it exists.
+pub(super) struct Hold<'a> {
+    account: &'a Account,
+    bytes: u64,
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.account.release(self.bytes);
     }
 }
 

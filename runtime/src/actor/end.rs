@@ -31,7 +31,7 @@ impl Actor {
         let charge = inner.charge.take();
         let held_back = inner.gate.open();
         drop(inner);
-        drop((left, charge));
+        drop((left, self.leave_inbox(), charge));
         senders.into_iter().for_each(Waker::wake);
         gate::let_go(held_back);
         (ended, relations)

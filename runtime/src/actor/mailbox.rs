@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 use super::account::Account;
+use super::inbox::{Inbox, Received};
 use super::{ActorId, Envelope, Filter};
 
 /// Of a mailbox, what is let in at once: senders wait until so much of it is free, and one that waited may send so much before
@@ -45,14 +46,21 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn new(free: usize, limit: usize) -> Self {
-        Self { free, share: limit / SHARES }
+        Self { free, share: share(limit) }
     }
+}
+
+/// What is let in at once of a mailbox of that limit, and settled at once by who receives.
+pub(super) fn share(limit: usize) -> usize {
+    limit / SHARES
 }
 
 #[derive(Default)]
 pub(super) struct Mailbox {
     queue: VecDeque<Envelope>,
-    /// Cost of the messages in the queue.
+    /// Messages in the inbox of the actor, which still count.
+    in_inbox: usize,
+    /// Cost of the messages in the queue and in the inbox.
     bytes: usize,
     /// What the actor waits for.
     awaited: Option<Filter>,
@@ -81,7 +89,7 @@ impl Mailbox {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.len() + usize::from(self.delivered.is_some())
+        self.queue.len() + self.in_inbox + usize::from(self.delivered.is_some())
     }
 
     pub(super) fn awaited(&self) -> Option<&Filter> {
@@ -147,12 +155,17 @@ impl Mailbox {
         self.delivered = Some((envelope, self.queue.len()));
     }
 
-    /// Takes the first that matches out of the queue. It stays charged.
-    pub(super) fn take(&mut self, filter: &Filter) -> Option<Envelope> {
-        let index = self.queue.iter().position(|envelope| filter.matches(envelope))?;
-        let envelope = self.queue.remove(index)?;
-        self.bytes -= envelope.mailbox_cost();
-        Some(envelope)
+    /// Hands all that has come to the inbox, where it still counts.
+    pub(super) fn fill(&mut self, inbox: &mut Inbox) {
+        self.in_inbox += self.queue.len();
+        let received = inbox.fill(&mut self.queue);
+        self.settle(received);
+    }
+
+    /// What was received counts no longer. It stays charged.
+    pub(super) fn settle(&mut self, received: Received) {
+        self.in_inbox -= received.messages;
+        self.bytes -= received.bytes;
     }
 
     /// From now on, what matches is handed over directly.
@@ -232,7 +245,7 @@ impl Mailbox {
     pub(super) fn admit(&mut self, room: Room) -> Vec<Waker> {
         let mut free = room.free;
         let mut admitted = Vec::new();
-        if free < room.share && !self.queue.is_empty() && self.awaited.is_none() {
+        if free < room.share && self.queue.len() + self.in_inbox > 0 && self.awaited.is_none() {
             return admitted;
         }
         for (place, waiting) in self.senders.iter_mut().enumerate() {
@@ -251,7 +264,7 @@ impl Mailbox {
     pub(super) fn close(&mut self) -> (VecDeque<Envelope>, Vec<Waker>) {
         self.awaited = None;
         self.turns.clear();
-        self.bytes = 0;
+        (self.bytes, self.in_inbox) = (0, 0);
         let mut left = std::mem::take(&mut self.queue);
         left.extend(self.take_delivered());
         (left, self.senders.drain(..).map(|waiting| waiting.waker).collect())

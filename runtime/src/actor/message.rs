@@ -55,7 +55,12 @@ impl Message {
     #[must_use]
     pub fn cost(&self) -> usize {
         let resources: usize = self.resources.iter().map(|slot| slot.as_ref().map_or(RESOURCE_BYTES, Resource::cost)).sum();
-        self.data.len() + resources + OVERHEAD_BYTES
+        Self::cost_of(self.data.len()).saturating_add(resources)
+    }
+
+    /// The same of one without resources.
+    pub(crate) fn cost_of(bytes: usize) -> usize {
+        bytes.saturating_add(OVERHEAD_BYTES)
     }
 }
 

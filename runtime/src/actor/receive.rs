@@ -113,14 +113,14 @@ impl Actor {
     /// The first half of [`Self::receive`], for who needs no future when a message is there: `None` begins a wait, which
     /// [`Self::waited`] is to go on with before anything else.
     pub(crate) fn take_or_wait(&self, filter: Filter) -> Option<Envelope> {
-        let mut inner = self.lock();
-        let Some(envelope) = inner.mailbox.take(&filter) else {
-            inner.mailbox.wait_for(filter);
-            self.admit_senders(inner);
-            return None;
-        };
-        self.admit_senders(inner);
-        Some(envelope)
+        match self.take_or_lock(&filter) {
+            Ok(envelope) => Some(envelope),
+            Err(mut inner) => {
+                inner.mailbox.wait_for(filter);
+                self.admit_senders(inner);
+                None
+            }
+        }
     }
 
     /// `None`: `timeout` has ended.
@@ -130,10 +130,7 @@ impl Actor {
 
     /// Takes, from its own task, what is there already, as [`Self::receive`] does.
     pub fn take(&self, filter: &Filter) -> Option<Envelope> {
-        let mut inner = self.lock();
-        let envelope = inner.mailbox.take(filter)?;
-        self.admit_senders(inner);
-        Some(envelope)
+        self.take_or_lock(filter).map_err(|inner| self.admit_senders(inner)).ok()
     }
 
     /// Starts to wait for a tag, then runs `send`, then waits, without a look at what was queued before. Arming the wait

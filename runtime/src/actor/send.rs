@@ -39,15 +39,24 @@ impl Drop for Place<'_> {
 }
 
 impl Actor {
+    /// Whether a message that takes `cost` bytes of a mailbox can be delivered to this actor at all.
+    ///
+    /// # Errors
+    /// [`SendError::TooLarge`].
+    pub(crate) fn takes(&self, cost: usize) -> Result<(), SendError> {
+        let limit = self.mailbox_limit;
+        if cost > limit {
+            return Err(SendError::TooLarge { receiver: self.id, cost, limit });
+        }
+        Ok(())
+    }
+
     /// Delivers a message of `sender` to this actor if it can without waiting; else the message comes back. A dead one drops it.
     ///
     /// # Errors
     /// [`SendError::TooLarge`].
     pub fn try_send(&self, message: Message, sender: Option<ActorId>) -> Result<Option<Message>, SendError> {
-        let cost = message.cost();
-        if cost > self.limits().mailbox {
-            return Err(SendError::TooLarge { receiver: self.id, cost, limit: self.limits().mailbox });
-        }
+        self.takes(message.cost())?;
         Ok(match self.try_deliver(Envelope::Message(message), sender, None) {
             Some(Envelope::Message(message)) => Some(message),
             _ => None,
@@ -62,20 +71,50 @@ impl Actor {
     /// # Errors
     /// [`SendError::TooLarge`].
     pub async fn send(&self, message: Message, sender: Option<&Self>) -> Result<(), SendError> {
+        self.settle_if(sender);
         let id = sender.map(|sender| sender.id);
         let Some(message) = self.try_send(message, id)? else { return Ok(()) };
+        // What writing it had charged.
+        let _held = sender.map(|sender| sender.account.hold(message.cost() as u64));
         let mut left = Some(Envelope::Message(message));
+        self.when_there_is_room(sender, |place, waker| {
+            let Some(envelope) = left.take() else { return true };
+            left = self.try_deliver(envelope, id, Some((place, waker)));
+            left.is_none()
+        })
+        .await;
+        Ok(())
+    }
+
+    /// Like [`Self::send`], for a message that `make` makes at each attempt, always the same: nobody holds it while it waits.
+    ///
+    /// # Errors
+    /// [`SendError::TooLarge`].
+    pub(crate) async fn send_made(&self, make: impl Fn() -> Message, sender: &Self) -> Result<(), SendError> {
+        self.settle_if(Some(sender));
+        let Some(message) = self.try_send(make(), Some(sender.id))? else { return Ok(()) };
+        drop(message);
+        self.when_there_is_room(Some(sender), |place, waker| {
+            self.try_deliver(Envelope::Message(make()), Some(sender.id), Some((place, waker))).is_none()
+        })
+        .await;
+        Ok(())
+    }
+
+    /// Who sends to itself has the room that it made by receiving.
+    fn settle_if(&self, sender: Option<&Self>) {
+        if sender.is_some_and(|sender| std::ptr::eq(sender, self)) {
+            self.settle();
+        }
+    }
+
+    /// Waits until `deliver` has delivered, which found no room before.
+    async fn when_there_is_room(&self, sender: Option<&Self>, mut deliver: impl FnMut(&mut Place<'_>, &Waker) -> bool) {
         if sender.is_some_and(|sender| std::ptr::eq(sender, self)) {
             self.end(ExitReason::MailboxFull);
         }
         let mut place = Place { receiver: self, ticket: None };
-        poll_fn(|context| {
-            let Some(envelope) = left.take() else { return Poll::Ready(()) };
-            left = self.try_deliver(envelope, id, Some((&mut place, context.waker())));
-            if left.is_some() { Poll::Pending } else { Poll::Ready(()) }
-        })
-        .await;
-        Ok(())
+        poll_fn(|context| if deliver(&mut place, context.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     /// `Some`: there is no room for it, or others came first. Who waits has its place then, under the same lock: it hears of

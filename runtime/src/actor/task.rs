@@ -65,6 +65,7 @@ impl<F: Future<Output: Into<Ended>>> Task<F> {
             Ok(Poll::Pending) => {
                 this.actor.look.pauses(pause);
                 this.actor.pass_gate(pause);
+                this.actor.settle();
                 Poll::Pending
             }
             Ok(Poll::Ready(ended)) => {

@@ -206,6 +206,38 @@ async fn sending_to_oneself_when_full_ends_the_sender() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_sends_to_itself_has_the_room_that_it_made() {
+    let system = Arc::<System>::default();
+    let (_, exit) = spawn(&system, |own| async move {
+        while own.try_send(message(0, &[0; 10]), Some(own.id())).unwrap().is_none() {}
+        assert!(own.take(&Filter::Any).is_some());
+        own.send(message(0, &[0; 10]), Some(&own)).await.unwrap();
+        ExitReason::Normal
+    });
+    assert_eq!(reason(exit).await, ExitReason::Normal);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_received_makes_room_at_the_latest_when_its_receiver_suspends() {
+    let system = Arc::<System>::default();
+    let (actor, _exit) = spawn(&system, |own| async move {
+        assert!(own.receive(Filter::Tags(vec![1]), None).await.is_some());
+        assert!(own.take(&Filter::Any).is_some());
+        forever().await
+    });
+    tokio::task::yield_now().await;
+    while actor.try_send(message(0, &[0; 10]), None).unwrap().is_none() {}
+    let blocked = tokio::spawn({
+        let actor = Arc::clone(&actor);
+        async move { actor.send(message(0, &[0; 10]), None).await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!blocked.is_finished());
+    actor.send(message(1, b"an eighth of the mailbox is more than one of those"), None).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(1), blocked).await.expect("it is let in").unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receive_that_timed_out_changes_no_order() {
     let system = Arc::<System>::default();
     let (actor, exit) = spawn(&system, |own| async move {

@@ -7,7 +7,7 @@ mod config;
 mod distributed;
 mod dns;
 mod error;
-mod message;
+pub(super) mod message;
 mod metrics;
 mod module;
 mod process;

@@ -1,5 +1,7 @@
 //! Imports of the module `perigee`: what a core module can do here beyond the Lunatic ABI.
 
+mod message;
+
 use wasmtime::{Caller, Linker, Result};
 
 use super::import_module;
@@ -13,7 +15,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         sync on_shutdown() -> ();
         suspends spawn(name: u32, name_len: u32, link: i64, id_out: u32) -> u32;
     });
-    Ok(())
+    message::add_to_linker(linker)
 }
 
 /// Keeps the message that was written, as `lunatic::message::send` would take it: the caller gets it when the app stops, and

@@ -8,22 +8,39 @@
 //!
 //! With the feature `lunatic`, [`ActorId::process`] gives the `lunatic::Process` to send messages to.
 //!
+//! [`send`] and [`receive`] carry plain bytes, each in one call of the host: the fastest messages there are.
+//!
 //! [`wait_for_shutdown`] and [`on_shutdown`] let an actor end in its own way when the app stops.
 //!
-//! The crate needs nothing but Perigee's import module `perigee` and some functions of `lunatic::error` and
-//! `lunatic::message`.
+//! The crate needs nothing but Perigee's import module `perigee` and some functions of `lunatic::error`, `lunatic::message`
+//! and `lunatic::process`.
 
 mod host;
+mod message;
 
 use std::error::Error;
 use std::fmt;
 use std::num::NonZeroI64;
+
+pub use message::{receive, receive_tagged, send, Received};
 
 /// An actor's id, never 0, never used again within the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ActorId(u64);
 
 impl ActorId {
+    /// The caller.
+    #[must_use]
+    pub fn this() -> Self {
+        Self(host::this())
+    }
+
+    /// The actor with that number, which may never have been one.
+    #[must_use]
+    pub const fn new(id: u64) -> Self {
+        Self(id)
+    }
+
     /// The number, as other interfaces and `perigee ps` have it.
     #[must_use]
     pub fn get(self) -> u64 {

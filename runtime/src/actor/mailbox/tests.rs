@@ -30,6 +30,15 @@ fn from(ticket: Option<u64>) -> Origin {
 }
 
 impl Mailbox {
+    /// As its actor does, which settles later.
+    fn take(&mut self, inbox: &mut Inbox, filter: &Filter) -> Option<Envelope> {
+        inbox.take(filter, 0).or_else(|| {
+            let searched = inbox.len();
+            self.fill(inbox);
+            inbox.take(filter, searched)
+        })
+    }
+
     fn get(&mut self, envelope: Envelope, room: usize) -> Delivery {
         self.deliver(envelope, Origin::default(), all(room), &Account::new(u64::MAX))
     }
@@ -48,7 +57,11 @@ fn at_the_limit_a_message_is_taken_and_one_byte_beyond_it_is_not() {
     ));
     assert_eq!(mailbox.bytes(), room(2));
     assert!(matches!(mailbox.get(message(0, b""), 0), Delivery::Full(_)));
-    mailbox.take(&Filter::Any);
+    let mut inbox = Inbox::default();
+    mailbox.take(&mut inbox, &Filter::Any);
+    assert_eq!((mailbox.bytes(), mailbox.len()), (room(2), 2), "that is not settled");
+    mailbox.settle(inbox.received());
+    assert_eq!((mailbox.bytes(), mailbox.len()), (room(1), 1));
     assert!(matches!(mailbox.get(message(0, b"22"), room(1)), Delivery::Full(_)), "one byte beyond");
 }
 
@@ -77,8 +90,10 @@ fn what_came_during_a_wait_that_was_given_up_comes_first() {
     mailbox.get(message(0, b"A"), usize::MAX);
     mailbox.get(message(0, b"B"), usize::MAX);
     mailbox.stop_waiting();
-    assert_eq!(data(mailbox.take(&Filter::Any)).unwrap(), b"A");
-    assert_eq!(data(mailbox.take(&Filter::Any)).unwrap(), b"B");
+    let mut inbox = Inbox::default();
+    assert_eq!(data(mailbox.take(&mut inbox, &Filter::Any)).unwrap(), b"A");
+    assert_eq!(data(mailbox.take(&mut inbox, &Filter::Any)).unwrap(), b"B");
+    mailbox.settle(inbox.received());
     assert_eq!(mailbox.bytes(), 0);
 }
 
@@ -86,8 +101,9 @@ fn what_came_during_a_wait_that_was_given_up_comes_first() {
 fn untagged_messages_match_no_list_of_tags() {
     let mut mailbox = Mailbox::default();
     mailbox.get(message(0, b"x"), usize::MAX);
-    assert!(mailbox.take(&Filter::Tags(vec![0])).is_none());
-    assert!(mailbox.take(&Filter::Any).is_some());
+    let mut inbox = Inbox::default();
+    assert!(mailbox.take(&mut inbox, &Filter::Tags(vec![0])).is_none());
+    assert!(mailbox.take(&mut inbox, &Filter::Any).is_some());
 }
 
 #[test]
@@ -166,6 +182,8 @@ enum Step {
     Skip(i64),
     GetDelivered,
     GiveUp,
+    /// It suspends.
+    Settle,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -177,6 +195,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1i64..4).prop_map(Step::Skip),
         1 => Just(Step::GetDelivered),
         1 => Just(Step::GiveUp),
+        1 => Just(Step::Settle),
     ]
 }
 
@@ -207,7 +226,8 @@ proptest! {
     /// doubled, and the accounts of bytes are those of what is there.
     #[test]
     fn order_holds_whatever_is_selected_awaited_or_given_up(steps in proptest::collection::vec(step(), 0..80)) {
-        let (mut mailbox, account, mut model) = (Mailbox::default(), Account::new(u64::MAX), Model::default());
+        let (mut mailbox, mut inbox) = (Mailbox::default(), Inbox::default());
+        let (account, mut model) = (Account::new(u64::MAX), Model::default());
         let number = |envelope: Option<Envelope>| {
             let envelope = envelope?;
             account.release(envelope.cost());
@@ -227,7 +247,7 @@ proptest! {
                 // As an actor does: one thing at a time.
                 Step::Take(tag) if idle(&model) => {
                     let expected = model.first(tag);
-                    prop_assert_eq!(number(mailbox.take(&filter(tag))), expected);
+                    prop_assert_eq!(number(mailbox.take(&mut inbox, &filter(tag))), expected);
                     expected.into_iter().for_each(|number| model.remove(number));
                 }
                 Step::Wait(tag) if idle(&model) && model.first(tag).is_none() => {
@@ -247,14 +267,19 @@ proptest! {
                     mailbox.stop_waiting();
                     (model.waits_for, model.delivered) = (None, None);
                 }
+                Step::Settle => {
+                    mailbox.settle(inbox.received());
+                    prop_assert_eq!(mailbox.len(), model.left.len());
+                }
                 Step::Take(_) | Step::Wait(_) | Step::Skip(_) => {}
             }
             prop_assert_eq!(account.used(), model.left.len() as u64 * message(0, &[0; 4]).cost());
         }
         mailbox.stop_waiting();
         for (_, expected) in model.left {
-            prop_assert_eq!(number(mailbox.take(&Filter::Any)), Some(expected));
+            prop_assert_eq!(number(mailbox.take(&mut inbox, &Filter::Any)), Some(expected));
         }
+        mailbox.settle(inbox.received());
         prop_assert_eq!((mailbox.bytes(), account.used()), (0, 0));
     }
 }

@@ -114,3 +114,34 @@ async fn a_message_is_taken_up_to_the_receivers_memory_and_not_beyond() {
     assert!(sends(fits).await);
     assert_eq!(actor.memory(), 1_000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_room_pays_for_its_message_meanwhile() {
+    let system = Arc::<System>::default();
+    let full = idle(&system, ActorLimits { memory: 1_000, mailbox: 100 });
+    full.send(message(0, b"x"), None).await.unwrap();
+    let (sender, _exit) = spawn(&system, |own| {
+        let full = Arc::clone(&full);
+        async move {
+            full.send(message(0, b"yy"), Some(&own)).await.unwrap();
+            forever().await
+        }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(sender.memory(), 64 + 2);
+    assert!(full.take(&Filter::Any).is_some());
+    tokio::task::yield_now().await;
+    assert_eq!((sender.memory(), full.memory()), (0, 64 + 1 + 64 + 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_received_is_given_back_before_anything_is_refused() {
+    let system = Arc::<System>::default();
+    let actor = idle(&system, ActorLimits { memory: 100, mailbox: 100 });
+    actor.send(message(0, b"x"), None).await.unwrap();
+    let received = actor.take(&Filter::Any).unwrap();
+    assert_eq!(actor.charge_memory(36), Err(65 + 36));
+    actor.release_received(received.cost());
+    actor.charge_memory(100).unwrap();
+    assert_eq!(actor.charge_memory(1), Err(101));
+}

@@ -13,9 +13,9 @@ use crate::host::memory::{bytes, bytes_mut, split};
 use crate::host::{Attempt, import_module};
 
 /// Results of a receive.
-const MESSAGE: u32 = 0;
-const LINK_DIED: u32 = 1;
-const PROCESS_DIED: u32 = 2;
+pub(in crate::host) const MESSAGE: u32 = 0;
+pub(in crate::host) const LINK_DIED: u32 = 1;
+pub(in crate::host) const PROCESS_DIED: u32 = 2;
 /// Tags of one receive: the host copies them, and compares each with each message.
 const MAX_TAGS: u32 = 1_024;
 
@@ -149,7 +149,7 @@ async fn send_receive_skip_search(caller: &mut Caller<'_, Guest>, process: u64, 
 /// # Suspends
 /// Until it comes.
 fn receive(caller: &mut Caller<'_, Guest>, tags: u32, tags_len: u32, milliseconds: u64) -> Result<Attempt<u64>> {
-    let filter = if tags_len == 0 { Filter::Any } else { Filter::Tags(read_tags(caller, tags, tags_len)?) };
+    let filter = filter(caller, tags, tags_len)?;
     let guest = caller.data_mut();
     let received = if milliseconds == 0 { guest.actor.take(&filter) } else { guest.actor.take_or_wait(filter) };
     Ok(match received {
@@ -162,6 +162,11 @@ async fn wait_for_message(caller: &mut Caller<'_, Guest>, milliseconds: u64) -> 
     let guest = caller.data_mut();
     let received = guest.actor.waited(timeout(guest, milliseconds)).await;
     Ok(keep(guest, received))
+}
+
+/// What a receive by so many tags takes; without any, all.
+pub(in crate::host) fn filter(caller: &mut Caller<'_, Guest>, tags: u32, tags_len: u32) -> Result<Filter> {
+    Ok(if tags_len == 0 { Filter::Any } else { Filter::Tags(read_tags(caller, tags, tags_len)?) })
 }
 
 /// Keeps what was received, if time was not over. Returns what it is.

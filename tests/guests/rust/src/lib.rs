@@ -1,12 +1,10 @@
-//! What several guests need: their arguments, rates, and messages of plain bytes.
+//! What several guests need: their arguments, rates, and numbers in messages.
 
 pub mod sqlite;
 
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
-
-use lunatic::host::api::message;
 
 /// The argument at `index` (0 is the first after the program's name), or `default` when there are fewer.
 ///
@@ -40,23 +38,6 @@ pub fn print_percentiles(what: &str, mut took: Vec<Duration>) {
     let percentile = |p: usize| took[last * p / 100].as_secs_f64() * 1e6;
     let (p50, p99, max) = (percentile(50), percentile(99), percentile(100));
     println!("{what} samples={} p50_us={p50:.1} p99_us={p99:.1} max_us={max:.1}", took.len());
-}
-
-/// Sends these bytes, as they are: the crate's own way spends most of a small message's time on writing it piece by piece.
-pub fn send_bytes(process: u64, bytes: &[u8]) {
-    unsafe {
-        message::create_data(1, bytes.len() as u64);
-        message::write_data(bytes.as_ptr(), bytes.len());
-        message::send(process);
-    }
-}
-
-/// Waits for a message, and takes as much of it as there is room for; says how much that was.
-pub fn receive_bytes(room: &mut [u8]) -> usize {
-    unsafe {
-        message::receive(std::ptr::null(), 0, u64::MAX);
-        message::read_data(room.as_mut_ptr(), room.len())
-    }
 }
 
 /// Writes a number to the start of a message of 8 bytes or more.

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use lunatic::{Mailbox, Process};
+use perigee::ActorId;
 
 const BYTES: usize = 64;
 
@@ -24,9 +25,10 @@ fn to_one(mailbox: &Mailbox<u64>, actors: u64, messages: u64) {
     for sender in senders {
         sender.send(());
     }
-    let mut message = [0; BYTES];
+    let mut message = Vec::new();
     for _ in 0..actors * messages {
-        assert_eq!(guests::receive_bytes(&mut message), BYTES, "a message was cut");
+        perigee::receive(&mut message);
+        assert_eq!(message.len(), BYTES, "a message was cut");
     }
     guests::print_rate("to_one", actors * messages, started);
 }
@@ -34,7 +36,7 @@ fn to_one(mailbox: &Mailbox<u64>, actors: u64, messages: u64) {
 fn send_to_main((main, messages): (Process<u64>, u64), mailbox: Mailbox<()>) {
     mailbox.receive();
     for _ in 0..messages {
-        guests::send_bytes(main.id(), &[0; BYTES]);
+        perigee::send(ActorId::new(main.id()), 0, &[0; BYTES]);
     }
 }
 
@@ -50,7 +52,7 @@ fn to_all(mailbox: &Mailbox<u64>, actors: u64, messages: u64, peers: u64) {
     }
     let started = Instant::now();
     for actor in &crowd {
-        guests::send_bytes(actor.id(), BEGIN);
+        perigee::send(ActorId::new(actor.id()), 0, BEGIN);
     }
     let received = crowd.iter().map(|_| mailbox.receive()).sum();
     guests::print_rate("to_all", received, started);
@@ -63,15 +65,19 @@ const BEGIN: &[u8] = &[];
 fn exchange((main, messages): (Process<u64>, u64), mailbox: Mailbox<Vec<u64>>) {
     let peers = mailbox.receive();
     main.send(0);
-    let (mut message, mut received) = ([0; BYTES], 0);
-    while guests::receive_bytes(&mut message) != BEGIN.len() {
+    let (mut message, mut received) = (Vec::new(), 0);
+    loop {
+        perigee::receive(&mut message);
+        if message == BEGIN {
+            break;
+        }
         received += 1;
     }
     for number in 0..messages {
-        guests::send_bytes(peers[number as usize % peers.len()], &[0; BYTES]);
+        perigee::send(ActorId::new(peers[number as usize % peers.len()]), 0, &[0; BYTES]);
     }
     for _ in received..messages {
-        guests::receive_bytes(&mut message);
+        perigee::receive(&mut message);
     }
     main.send(messages);
 }

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use lunatic::{Mailbox, Process};
+use perigee::ActorId;
 
 #[lunatic::main]
 fn main(mailbox: Mailbox<u64>) {
@@ -11,19 +12,21 @@ fn main(mailbox: Mailbox<u64>) {
     let bytes = guests::arg(1, 64);
     let sink = Process::spawn((mailbox.this(), count, bytes), sink);
     let mut message = vec![0; bytes];
+    let receiver = ActorId::new(sink.id());
     let started = Instant::now();
     for index in 0..count {
         guests::stamp(&mut message, index);
-        guests::send_bytes(sink.id(), &message);
+        perigee::send(receiver, 0, &message);
     }
     assert_eq!(mailbox.receive(), count);
     guests::print_rate("one_way", count, started);
 }
 
 fn sink((parent, count, bytes): (Process<u64>, u64, usize), _: Mailbox<()>) {
-    let mut message = vec![0; bytes];
+    let mut message = Vec::new();
     for index in 0..count {
-        assert_eq!(guests::receive_bytes(&mut message), bytes, "a message was cut");
+        perigee::receive(&mut message);
+        assert_eq!(message.len(), bytes, "a message was cut");
         assert_eq!(guests::stamped(&message), index, "out of order");
     }
     parent.send(count);

@@ -3,17 +3,28 @@
 use std::time::Instant;
 
 use lunatic::{Mailbox, Process};
+use perigee::ActorId;
 
 #[lunatic::main]
-fn main(mailbox: Mailbox<u64>) {
+fn main(_: Mailbox<()>) {
     let count = guests::arg(0, 100_000);
-    let echo = Process::spawn(mailbox.this(), |parent: Process<u64>, mailbox: Mailbox<u64>| loop {
-        parent.send(mailbox.receive());
-    });
+    let echo = ActorId::new(Process::spawn(ActorId::this().get(), echo).id());
+    let mut message = [0; 8];
+    let mut answer = Vec::new();
     let started = Instant::now();
     for index in 0..count {
-        echo.send(index);
-        assert_eq!(mailbox.receive(), index, "out of order");
+        guests::stamp(&mut message, index);
+        perigee::send(echo, 0, &message);
+        perigee::receive(&mut answer);
+        assert_eq!(guests::stamped(&answer), index, "out of order");
     }
     guests::print_rate("ping_pong", count, started);
+}
+
+fn echo(parent: u64, _: Mailbox<()>) {
+    let mut message = Vec::new();
+    loop {
+        perigee::receive(&mut message);
+        perigee::send(ActorId::new(parent), 0, &message);
+    }
 }

@@ -1,0 +1,121 @@
+//! What an actor has taken out of its mailbox and not received yet. Its own task's alone: it meets its senders at the lock of
+//! the mailbox once for all that has come, instead of once for each message.
+//!
+//! It stays part of the mailbox for everybody else. What is received counts there until that is settled: when an eighth of
+//! the mailbox has been received, when the inbox is filled again, and whenever the actor suspends or sends to itself.
+
+use std::collections::VecDeque;
+use std::sync::PoisonError;
+
+use super::handle::Inner;
+use super::sync::{MutexGuard, Ordering};
+use super::{Actor, Envelope, Filter, mailbox};
+
+#[derive(Default)]
+pub(super) struct Inbox {
+    queue: VecDeque<Envelope>,
+    received: Received,
+}
+
+/// What still counts in the mailbox.
+#[derive(Default)]
+pub(super) struct Received {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+}
+
+impl Inbox {
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// What has to be settled.
+    pub(super) fn received(&mut self) -> Received {
+        std::mem::take(&mut self.received)
+    }
+
+    /// Takes the first that matches, of those behind the first `skipped`.
+    pub(super) fn take(&mut self, filter: &Filter, skipped: usize) -> Option<Envelope> {
+        let index = match filter {
+            Filter::Any => skipped,
+            Filter::Tags(_) => skipped + self.queue.iter().skip(skipped).position(|envelope| filter.matches(envelope))?,
+        };
+        let envelope = if index == 0 { self.queue.pop_front() } else { self.queue.remove(index) }?;
+        self.received.messages += 1;
+        self.received.bytes += envelope.mailbox_cost();
+        Some(envelope)
+    }
+
+    /// Appends what has come. Returns what was received, to be settled.
+    pub(super) fn fill(&mut self, come: &mut VecDeque<Envelope>) -> Received {
+        if self.queue.is_empty() {
+            std::mem::swap(&mut self.queue, come);
+        } else {
+            self.queue.append(come);
+        }
+        self.received()
+    }
+}
+
+impl Actor {
+    /// Takes the first that matches, of all that has come. Else returns the lock: nothing comes before that is given back.
+    pub(super) fn take_or_lock(&self, filter: &Filter) -> Result<Envelope, MutexGuard<'_, Inner>> {
+        let (mut inbox, share) = (self.inbox(), mailbox::share(self.mailbox_limit));
+        if let Some(envelope) = inbox.take(filter, 0) {
+            self.note_unsettled(true);
+            if inbox.received.bytes >= share {
+                self.settle_with(inbox);
+            }
+            return Ok(envelope);
+        }
+        let searched = inbox.len();
+        let mut inner = self.lock();
+        inner.mailbox.fill(&mut inbox);
+        let taken = if inbox.len() > searched { inbox.take(filter, searched) } else { None };
+        if inbox.received.bytes >= share {
+            inner.mailbox.settle(inbox.received());
+        }
+        self.note_unsettled(inbox.received.messages > 0);
+        let Some(envelope) = taken else { return Err(inner) };
+        self.admit_senders(inner);
+        Ok(envelope)
+    }
+
+    /// How many it can take, at the least, without a look at its mailbox.
+    pub(crate) fn at_hand(&self) -> usize {
+        self.inbox().len()
+    }
+
+    /// Has what it received count no longer. Only its own task does so.
+    pub(super) fn settle(&self) {
+        if self.unsettled.load(Ordering::Relaxed) {
+            self.settle_with(self.inbox());
+        }
+    }
+
+    fn settle_with(&self, mut inbox: MutexGuard<'_, Inbox>) {
+        self.note_unsettled(false);
+        let mut inner = self.lock();
+        inner.mailbox.settle(inbox.received());
+        self.admit_senders(inner);
+    }
+
+    /// Others read what lies beside it: it is written only when it changes.
+    fn note_unsettled(&self, is: bool) {
+        if self.unsettled.load(Ordering::Relaxed) != is {
+            if !is {
+                self.release_unreleased();
+            }
+            self.unsettled.store(is, Ordering::Relaxed);
+        }
+    }
+
+    /// What it has not received, at its end.
+    pub(super) fn leave_inbox(&self) -> Inbox {
+        std::mem::take(&mut *self.inbox())
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.own.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
