@@ -7,8 +7,22 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use mimalloc::MiMalloc;
+
+/// `mi_option_page_max_reclaim` of mimalloc.h: how many pages of blocks of one size a thread may own and still take back another
+/// that it had filled, when it frees a block of it. What others free in pages of an idle thread stays there; a page that nobody
+/// has goes back with its last block, whoever frees that. Without a bound, the threads of actors took back all pages of a crowd.
+const MAX_RECLAIM: (libmimalloc_sys::mi_option_t, libc::c_long) = (41, 4);
+/// A number of an option means something only within one version of the library.
+const _: () = assert!(libmimalloc_sys::_mi_option_last == 47, "look MAX_RECLAIM up in mimalloc.h");
+/// How often free memory goes back, if it was free for a second (`mi_option_purge_delay`). By itself, mimalloc looks when it
+/// gives out or gets back a page, and an idle process does neither.
+const PURGE: Duration = Duration::from_secs(1);
+/// For a thread that sleeps and has pages given back.
+const STACK_BYTES: usize = 64 << 10;
 
 /// Set once, and then for good.
 static MANY_ACTORS: AtomicBool = AtomicBool::new(false);
@@ -18,13 +32,45 @@ pub struct Allocator;
 
 impl Allocator {
     /// From now on memory is given out for many actors. What was given out before stays where it is.
+    #[expect(unsafe_code, reason = "a function of mimalloc")]
     pub fn serve_many_actors() {
-        MANY_ACTORS.store(true, Ordering::Relaxed);
+        if MANY_ACTORS.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // SAFETY: it stores a number.
+        unsafe { libmimalloc_sys::mi_option_set(MAX_RECLAIM.0, MAX_RECLAIM.1) };
+        let purge = || {
+            loop {
+                thread::sleep(PURGE);
+                Self::purge(false);
+            }
+        };
+        // Where there can be no thread, memory goes back when others need some.
+        drop(thread::Builder::new().name("perigee-memory".to_owned()).stack_size(STACK_BYTES).spawn(purge));
+    }
+
+    /// Gives memory back to the kernel that was free for a second, or `at_once` all that is free.
+    #[expect(unsafe_code, reason = "functions of mimalloc")]
+    pub fn purge(at_once: bool) {
+        if Self::serves_many() {
+            // SAFETY: the first one makes what the second needs of a thread; that tidies the lists of this thread, and those of
+            // free pages, which are everybody's.
+            unsafe {
+                libmimalloc_sys::mi_thread_init();
+                libmimalloc_sys::mi_collect(at_once);
+            }
+        }
     }
 
     fn serves_many() -> bool {
         MANY_ACTORS.load(Ordering::Relaxed)
     }
+}
+
+/// Whether any block of mimalloc of that size is aligned as wanted: all are by 16, but for those of 8 bytes. Asked for an
+/// alignment, it looks for a block that has it, even for this one; that takes four times as long.
+fn is_aligned_anyway(layout: Layout) -> bool {
+    layout.align() <= 16 && layout.align() <= layout.size()
 }
 
 /// Whether mimalloc gave it out. A thread that frees what another one allocated has seen the flag by what handed it over.
@@ -39,12 +85,24 @@ fn is_mimallocs(block: *mut u8) -> bool {
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as the caller's.
-        unsafe { if Self::serves_many() { MiMalloc.alloc(layout) } else { System.alloc(layout) } }
+        unsafe {
+            match Self::serves_many() {
+                true if is_aligned_anyway(layout) => libmimalloc_sys::mi_malloc(layout.size()).cast(),
+                true => MiMalloc.alloc(layout),
+                false => System.alloc(layout),
+            }
+        }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as the caller's.
-        unsafe { if Self::serves_many() { MiMalloc.alloc_zeroed(layout) } else { System.alloc_zeroed(layout) } }
+        unsafe {
+            match Self::serves_many() {
+                true if is_aligned_anyway(layout) => libmimalloc_sys::mi_zalloc(layout.size()).cast(),
+                true => MiMalloc.alloc_zeroed(layout),
+                false => System.alloc_zeroed(layout),
+            }
+        }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -63,35 +121,106 @@ unsafe impl GlobalAlloc for Allocator {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_either_gave_out_is_moved_and_freed_by_that_one() {
-        let layout = Layout::from_size_align(100, 64).unwrap();
-        let block = |first: u8| {
-            // SAFETY: of that size, and written before it is read.
-            unsafe {
-                let block = Allocator.alloc(layout);
-                block.write(first);
-                block
-            }
-        };
+    use std::sync::{LazyLock, mpsc};
+    use std::time::Instant;
+
+    /// Of an actor's objects.
+    const LAYOUT: Layout = match Layout::from_size_align(400, 16) {
+        Ok(layout) => layout,
+        Err(_) => panic!(),
+    };
+    /// Given out before the process went over; whoever asks for it first has it do so.
+    static EARLY: LazyLock<usize> = LazyLock::new(|| {
         let early = block(1);
         Allocator::serve_many_actors();
-        let late = block(2);
-        assert_eq!((is_mimallocs(early), is_mimallocs(late)), (false, true));
-        for (block, first) in [(early, 1), (late, 2)] {
-            // SAFETY: given out with that layout, and freed once.
-            unsafe {
-                let moved = Allocator.realloc(block, layout, 10_000);
-                assert_eq!((moved.read(), is_mimallocs(moved)), (first, first == 2));
-                Allocator.dealloc(moved, Layout::from_size_align(10_000, 64).unwrap());
+        early
+    });
+    const BLOCKS: usize = 100_000;
+    const PAGE: usize = 4096;
+
+    /// How many of the pages of these blocks are in memory.
+    fn resident(blocks: &[usize]) -> usize {
+        let mut pages: Vec<_> = blocks.iter().map(|block| block & !(PAGE - 1)).collect();
+        pages.dedup();
+        let is_resident = |page: &&usize| {
+            let mut resident = 0u8;
+            // SAFETY: it writes one byte for a page, and looks only whether that is mapped.
+            let asked = unsafe { libc::mincore(std::ptr::with_exposed_provenance_mut(**page), PAGE, &raw mut resident) };
+            asked == 0 && resident & 1 == 1
+        };
+        pages.iter().filter(is_resident).count()
+    }
+
+    fn block(first: u8) -> usize {
+        // SAFETY: the size is not 0, and what is written is within it.
+        unsafe {
+            let block = Allocator.alloc(LAYOUT);
+            block.write(first);
+            block.expose_provenance()
+        }
+    }
+
+    fn free(block: usize) {
+        // SAFETY: of that layout, and freed once.
+        unsafe { Allocator.dealloc(std::ptr::with_exposed_provenance_mut(block), LAYOUT) }
+    }
+
+    #[test]
+    fn what_others_freed_goes_back_while_the_thread_that_allocated_it_is_idle() {
+        LazyLock::force(&EARLY);
+        let (tell, told) = mpsc::channel();
+        let (stay, end) = mpsc::channel::<()>();
+        let idle = thread::spawn(move || {
+            let blocks: Vec<_> = (0..BLOCKS).map(|_| block(1)).collect();
+            // It has a part in the end of each page.
+            blocks.iter().step_by(2).for_each(|block| free(*block));
+            tell.send(blocks).unwrap();
+            end.recv().unwrap_err();
+        });
+        let blocks: Vec<_> = told.recv().unwrap();
+        let before = resident(&blocks);
+        blocks.iter().skip(1).step_by(2).for_each(|block| free(*block));
+        let until = Instant::now() + 10 * PURGE;
+        while resident(&blocks) > before / 10 && Instant::now() < until {
+            thread::sleep(PURGE / 10);
+        }
+        let after = resident(&blocks);
+        assert!(before > BLOCKS / (PAGE / 400 + 2) && after <= before / 10, "{before} pages before, {after} after");
+        drop(stay);
+        idle.join().unwrap();
+    }
+
+    #[test]
+    fn blocks_are_aligned_as_wanted() {
+        LazyLock::force(&EARLY);
+        for size in 1..=2_100 {
+            for align in [1, 2, 4, 8, 16, 32, 128] {
+                let layout = Layout::from_size_align(size, align).unwrap();
+                // SAFETY: the size is not 0; they are freed as they were given out.
+                unsafe {
+                    // Several, for one alone may be aligned by chance.
+                    let blocks = [(); 3].map(|()| [Allocator.alloc(layout), Allocator.alloc_zeroed(layout)]);
+                    for block in blocks.into_iter().flatten() {
+                        assert!(block.addr().is_multiple_of(align), "{layout:?}");
+                        Allocator.dealloc(block, layout);
+                    }
+                }
             }
         }
-        // SAFETY: a thousand bytes that it says are zero.
-        unsafe {
-            let zeroed = Layout::from_size_align(1_000, 8).unwrap();
-            let block = Allocator.alloc_zeroed(zeroed);
-            assert!(std::slice::from_raw_parts(block, 1_000).iter().all(|byte| *byte == 0));
-            Allocator.dealloc(block, zeroed);
+    }
+
+    #[test]
+    fn what_either_gave_out_is_moved_and_freed_by_that_one() {
+        let (early, late) = (*EARLY, block(2));
+        for (block, first) in [(early, 1), (late, 2)] {
+            let block = std::ptr::with_exposed_provenance_mut(block);
+            assert_eq!(is_mimallocs(block), first == 2);
+            // SAFETY: given out with that layout, and freed once.
+            unsafe {
+                let moved = Allocator.realloc(block, LAYOUT, 10_000);
+                assert_eq!((moved.read(), is_mimallocs(moved)), (first, first == 2));
+                Allocator.dealloc(moved, Layout::from_size_align(10_000, 16).unwrap());
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ mod host;
 mod node;
 mod spawn;
 mod supervisor;
+mod threads;
 
 pub use allocator::Allocator;
 pub use app::{App, AppError, AppExit, GRACE};
@@ -37,3 +38,4 @@ pub use host::stdio::Output;
 pub use node::Node;
 pub use spawn::SpawnError;
 pub use supervisor::{Declared, DeclaredState};
+pub use threads::threads;

@@ -1,11 +1,11 @@
 //! All actors of one app: how they come to be, are found, and end.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
 
 use super::end::Log;
 use super::exit::Ended;
@@ -42,6 +42,31 @@ pub struct Exit {
     pub last_words: Option<Arc<str>>,
 }
 
+/// One of the tasks of a system, until it is dropped.
+pub(super) struct Counted(Arc<System>);
+
+impl Counted {
+    fn new(system: Arc<System>) -> Self {
+        system.tasks.fetch_add(1, Ordering::Relaxed);
+        Self(system)
+    }
+}
+
+impl Deref for Counted {
+    type Target = System;
+
+    fn deref(&self) -> &System {
+        &self.0
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        // Whoever sees that it is gone sees what it did.
+        self.0.tasks.fetch_sub(1, Ordering::Release);
+    }
+}
+
 /// A world of actors: they find and reach each other, and nobody else.
 #[derive(Default)]
 pub struct System {
@@ -49,7 +74,8 @@ pub struct System {
     table: Table,
     registry: Registry,
     timers: Timers,
-    tasks: TaskTracker,
+    /// Tasks of actors, as long as there is anything of them.
+    tasks: AtomicU64,
     log: Log,
     pub(super) stopping: Stopping,
 }
@@ -104,8 +130,7 @@ impl System {
             actor.look.spawned_by(spawner.id);
         }
         self.table.insert(Arc::clone(actor));
-        let task = Task::new(Arc::clone(self), Arc::clone(actor), told, body);
-        let task = Box::pin(self.tasks.track_future(task));
+        let task = Box::pin(Task::new(Counted::new(Arc::clone(self)), Arc::clone(actor), told, body));
         match spawner {
             Some(spawner) => spawner.hold_back(task),
             None => sync::spawn(task),
@@ -171,17 +196,14 @@ impl System {
 
     /// Kills every actor and waits for their ends.
     pub async fn kill_all(&self) {
-        self.tasks.close();
-        while !self.tasks.is_empty() {
+        while self.tasks.load(Ordering::Acquire) > 0 {
             let started = Instant::now();
             for actor in self.table.all() {
                 actor.kill();
             }
             // One that was just being spawned is met by the next round. Of very many, most of the time is for their ends.
-            let pause = (started.elapsed() * 10).max(Duration::from_millis(10));
-            drop(tokio::time::timeout(pause, self.tasks.wait()).await);
+            tokio::time::sleep((started.elapsed() * 10).max(Duration::from_millis(1))).await;
         }
-        self.tasks.reopen();
     }
 
     /// Gives a name, taking it from whoever had it. A dead or unknown actor gets none.

@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 
 use super::exit::Ended;
 use super::gate::Pause;
-use super::{Actor, Exit, ExitReason, System};
+use super::system::Counted;
+use super::{Actor, Exit, ExitReason};
 
 pin_project! {
     pub(super) struct Task<F> {
-        system: Arc<System>,
         actor: Arc<Actor>,
         // Who hears of its end, beside its links.
         told: Option<oneshot::Sender<Exit>>,
@@ -27,12 +27,14 @@ pin_project! {
         // `None` after the end.
         #[pin]
         body: Option<F>,
+        // Dropped last: whoever waits for the end of all tasks finds nothing of them.
+        system: Counted,
     }
 }
 
 impl<F> Task<F> {
-    pub(super) fn new(system: Arc<System>, actor: Arc<Actor>, told: Option<oneshot::Sender<Exit>>, body: F) -> Self {
-        Self { system, actor, told, waker: None, body: Some(body) }
+    pub(super) fn new(system: Counted, actor: Arc<Actor>, told: Option<oneshot::Sender<Exit>>, body: F) -> Self {
+        Self { actor, told, waker: None, body: Some(body), system }
     }
 }
 

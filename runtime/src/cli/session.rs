@@ -23,8 +23,6 @@ const QUIET: &str = "wasmtime_wasi=warn";
 /// Variable that sets which log lines of Perigee itself are shown, as [`Targets`] reads it: a level, or `TARGET=LEVEL`, or
 /// several with commas between them. Not as `EnvFilter` does: every worker would hold its regular expressions' tables.
 const LOG_VARIABLE: &str = "PERIGEE_LOG";
-/// Threads for file access and name look-ups; where databases are closed, too.
-const BLOCKING_THREADS: usize = 64;
 /// Within this the last lines of output are written where somebody reads them.
 const FLUSHED_AT_ONCE: Duration = Duration::from_millis(50);
 /// How long the last lines of output may take to be written, once the app was told to stop.
@@ -113,12 +111,7 @@ impl Outputs {
 impl Session {
     /// Runs the app to its end.
     pub(super) fn run(self, outputs: &Outputs) -> anyhow::Result<AppExit> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .max_blocking_threads(BLOCKING_THREADS)
-            .thread_name("perigee-actors")
-            .build()
-            .context("no threads for the actors")?;
+        let runtime = perigee_runtime::threads().build().context("no threads for the actors")?;
         let exit = runtime.block_on(self.run_app(outputs));
         // Blocking work of actors that were killed has no one to answer to.
         runtime.shutdown_background();

@@ -142,7 +142,7 @@ impl Test {
             false => None,
         };
         let bench = Arc::new(Bench { engine, program, host: self.host()?, class: self.class()?, open });
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads for the actors")?;
+        let runtime = perigee_runtime::threads().build().context("no threads for the actors")?;
         let passed = runtime.block_on(self.run_all(cases, all, &bench));
         runtime.shutdown_background();
         if let Some((stdout, stderr)) = &bench.open {

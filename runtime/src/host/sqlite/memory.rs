@@ -1,8 +1,11 @@
 //! SQLite's allocator. Each allocation is on the account of the actor that the thread works for; without room there, it
 //! fails, which SQLite passes on as `SQLITE_NOMEM`. So it does where the stack is used up: every recursion allocates.
+//!
+//! It comes from the C library whatever the process has else (`allocator.rs`): what an idle thread of databases allocated is free
+//! as soon as another one closes the connection.
 #![expect(unsafe_code, reason = "SQLite calls an allocator by C functions over raw pointers")]
 
-use std::alloc::{Layout, alloc, dealloc, realloc};
+use std::alloc::{GlobalAlloc as _, Layout, System};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
@@ -52,7 +55,7 @@ unsafe extern "C" fn malloc(bytes: c_int) -> *mut c_void {
         return ptr::null_mut();
     }
     // SAFETY: the layout has the size of a header at least.
-    let start = unsafe { alloc(layout) }.cast::<Header>();
+    let start = unsafe { System.alloc(layout) }.cast::<Header>();
     if start.is_null() {
         if let Some(payer) = payer {
             payer.release_memory(cost(bytes));
@@ -86,7 +89,7 @@ unsafe extern "C" fn free(allocation: *mut c_void) {
         if !payer.is_null() {
             Arc::from_raw(payer).release_memory(cost(bytes));
         }
-        dealloc(start.cast(), Layout::from_size_align_unchecked(bytes + HEADER_BYTES, ALIGNMENT));
+        System.dealloc(start.cast(), Layout::from_size_align_unchecked(bytes + HEADER_BYTES, ALIGNMENT));
     }
 }
 
@@ -103,7 +106,7 @@ unsafe extern "C" fn grow_or_shrink(allocation: *mut c_void, bytes: c_int) -> *m
             return ptr::null_mut();
         }
         let old = Layout::from_size_align_unchecked(before + HEADER_BYTES, ALIGNMENT);
-        let moved = realloc(start.cast(), old, layout.size()).cast::<Header>();
+        let moved = System.realloc(start.cast(), old, layout.size()).cast::<Header>();
         let given_back = if moved.is_null() { added } else { freed };
         if let Some(payer) = payer {
             payer.release_memory(u64::try_from(given_back).unwrap_or(u64::MAX));
