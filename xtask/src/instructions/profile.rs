@@ -5,12 +5,14 @@ use std::collections::HashSet;
 use anyhow::Context as _;
 
 /// The functions of the C library, and those of mimalloc that Rust calls, that give memory out.
-const ALLOCATING: [&str; 8] = [
+const ALLOCATING: [&str; 10] = [
     "malloc",
     "calloc",
     "realloc",
     "posix_memalign",
     "aligned_alloc",
+    "mi_malloc",
+    "mi_zalloc",
     "mi_malloc_aligned",
     "mi_zalloc_aligned",
     "mi_realloc_aligned",
