@@ -9,7 +9,7 @@
 //! node        classes ready to spawn, and what they share of the host;  spawn: the one way in which actors come to be
 //! host        imports of guests: WASI preview 1, Lunatic's ABI, `perigee`
 //! engine      Wasmtime: configuration, compiling, pooling, preemption, memory accounts
-//! allocator   memory of the host's own objects
+//! allocator   memory of the host's own objects;  threads: how many there are, and for what
 //! actor       the core: ids, mailboxes, links, names, timers, quotas; knows neither guests nor WebAssembly
 //! ```
 #![warn(missing_docs)]
