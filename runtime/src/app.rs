@@ -9,6 +9,7 @@ use perigee_spec::AppSpec;
 use crate::class::Class;
 use crate::node::Node;
 use crate::supervisor::{Cause, Ended, Supervisor};
+use crate::sweep;
 
 /// How long a stopping app may finish what it has begun, where nobody says. Kubernetes kills after 30 s unless told otherwise.
 pub const GRACE: Duration = Duration::from_secs(20);
@@ -57,6 +58,7 @@ impl App {
     /// Runs it until its last declared actor has ended for good, one of them exceeds its restart intensity, or `stop`
     /// completes; then ends whatever still lives.
     pub async fn run(self, stop: impl Future<Output = ()>, grace: Duration) -> AppExit {
+        let _sweeper = sweep::start(&self.node);
         let mut supervisor = Supervisor::new(Arc::clone(&self.node), self.spec.strategy(), self.declared());
         let exit = tokio::select! {
             cause = supervisor.run() => judge(cause),

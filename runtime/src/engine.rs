@@ -15,6 +15,7 @@ mod stack;
 mod trap;
 
 pub(crate) use clock::{Clock, Sleep};
+pub(crate) use dense::GivenBack;
 pub(crate) use fuel::Fuel;
 use guest_modules::GuestModules;
 pub(crate) use limiter::MemoryAccount;
@@ -28,6 +29,7 @@ pub(crate) use trap::trap_text;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use wasmtime::{Instance, PoolConcurrencyLimitError, Store};
 
 use self::dense::Dense;
@@ -192,9 +194,31 @@ impl Engine {
         };
         let mut store = new_store(&dense.engine, store.into_data());
         match linked.instantiate(&mut store).await {
-            Ok(instance) => Ok((store, instance)),
+            Ok(instance) => {
+                program.keep_image(&store);
+                dense.is_used();
+                Ok((store, instance))
+            }
             Err(error) => Err((store, error)),
         }
+    }
+
+    /// Whether actors of that engine have their places in arenas.
+    pub(crate) fn is_dense(&self, engine: &wasmtime::Engine) -> bool {
+        self.dense.as_ref().is_some_and(|dense| wasmtime::Engine::same(engine, &dense.engine))
+    }
+
+    /// Waits for the first actor with a place in an arena: for ever, where there are none.
+    pub(crate) async fn first_in_arena(&self) {
+        match &self.dense {
+            Some(dense) => dense.first_use().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether guests run, as the clock knows it: when it goes on, when it stops.
+    pub(crate) fn activity(&self) -> watch::Receiver<bool> {
+        self.clock.activity()
     }
 }
 

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod abi;
 pub(crate) mod charge;
+mod idle;
 pub(crate) mod last_words;
 mod lunatic;
 pub(crate) mod making;

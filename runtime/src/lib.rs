@@ -10,6 +10,7 @@
 //! host        imports of guests: WASI preview 1, Lunatic's ABI, `perigee`
 //! engine      Wasmtime: configuration, compiling, pooling, preemption, memory accounts
 //! allocator   memory of the host's own objects;  threads: how many there are, and for what
+//! sweep       asks idle actors to take less memory
 //! actor       the core: ids, mailboxes, links, names, timers, quotas; knows neither guests nor WebAssembly
 //! ```
 #![warn(missing_docs)]
@@ -27,6 +28,7 @@ mod host;
 mod node;
 mod spawn;
 mod supervisor;
+mod sweep;
 mod threads;
 
 pub use allocator::Allocator;

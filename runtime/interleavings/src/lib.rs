@@ -23,9 +23,10 @@ pub mod runtime {
     pub mod actor;
 }
 
-use runtime::actor::{Actor, ActorLimits, Envelope, Exit, ExitReason, Filter, Message, Prepare, Quota, System};
+use runtime::actor::{Actor, ActorLimits, Began, Envelope, Exit, ExitReason, Filter, Message, Prepare, Quota, System};
 
 mod gate;
+mod idle;
 mod links;
 mod mailbox;
 mod quota;
@@ -79,7 +80,7 @@ fn reason(exit: oneshot::Receiver<Exit>) -> ExitReason {
 }
 
 fn message(tag: i64, number: u8) -> Message {
-    Message { tag, data: vec![number], ..Message::default() }
+    Message { tag, data: [number].as_slice().into(), ..Message::default() }
 }
 
 /// Sends from a thread that is no actor's.

@@ -117,7 +117,8 @@ fn a_call_gets_a_reply_that_comes_at_once_past_a_full_mailbox() {
                 drop(start(move || send(&replier, message(REPLY, 0))));
                 Ok::<_, ()>(())
             };
-            let reply = own.call(REPLY, None::<std::future::Pending<()>>, ask).await.unwrap();
+            own.send_and_wait(REPLY, ask).await.unwrap();
+            let reply = own.wait_on(Began::Before, None::<std::future::Pending<()>>).await;
             assert_eq!(open(&own, reply), (REPLY, 0));
             for _ in 0..EACH {
                 receive(&own).await;

@@ -36,6 +36,8 @@ thread_local! {
 pub(crate) enum Pause {
     /// It waits for something.
     Suspended,
+    /// It waits for a message, and has done what it was asked to (`idle.rs`).
+    Settled,
     /// Its time slice is over.
     SliceOver,
     /// Others come first: its slice is not over, or not begun.

@@ -29,8 +29,8 @@ pub struct ActorLimits {
 #[repr(C)]
 pub struct Actor {
     pub(super) own: Own,
-    /// Whether it received what still counts in its mailbox: what its task asks each time that it pauses, without the lock.
-    pub(super) unsettled: AtomicBool,
+    /// Whether it received what still takes room in its mailbox: what its task asks each time that it pauses, without the lock.
+    pub(super) uncounted: AtomicBool,
     /// How many it holds back, up to 255: what its task asks each time that it pauses, without the lock.
     pub(super) held_back: AtomicU8,
     /// Whether its end was decided: what its task asks each time that it runs, without the lock.
@@ -93,7 +93,7 @@ impl Actor {
             is_ending: AtomicBool::new(false),
             look: Look::default(),
             own: Own::default(),
-            unsettled: AtomicBool::new(false),
+            uncounted: AtomicBool::new(false),
             inner: Mutex::new(inner),
         }
     }
@@ -143,10 +143,10 @@ impl Actor {
         self.account.release(bytes);
     }
 
-    /// Gives back, from its own task, what a message was charged that it received and is done with. When more is to be settled
+    /// Gives back, from its own task, what a message was charged that it received and is done with. When more is to be counted
     /// soon, then: whoever sends to it charges the same account.
     pub(crate) fn release_received(&self, bytes: u64) {
-        if self.unsettled.load(Ordering::Relaxed) {
+        if self.uncounted.load(Ordering::Relaxed) {
             self.own.unreleased.fetch_add(bytes, Ordering::Relaxed);
         } else {
             self.account.release(bytes);

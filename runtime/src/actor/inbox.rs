@@ -1,8 +1,8 @@
 //! What an actor has taken out of its mailbox and not received yet. Its own task's alone: it meets its senders at the lock of
 //! the mailbox once for all that has come, instead of once for each message.
 //!
-//! It stays part of the mailbox for everybody else. What is received counts there until that is settled: when an eighth of
-//! the mailbox has been received, when the inbox is filled again, and whenever the actor suspends or sends to itself.
+//! It stays part of the mailbox for everybody else. What it receives takes room there until that is counted: when it is an
+//! eighth of the mailbox, when the inbox is filled again, and whenever the actor suspends or sends to itself.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
@@ -17,7 +17,7 @@ pub(super) struct Inbox {
     received: Received,
 }
 
-/// What still counts in the mailbox.
+/// What still takes room in the mailbox.
 #[derive(Default)]
 pub(super) struct Received {
     pub(super) messages: usize,
@@ -29,7 +29,7 @@ impl Inbox {
         self.queue.len()
     }
 
-    /// What has to be settled.
+    /// What has to be counted.
     pub(super) fn received(&mut self) -> Received {
         std::mem::take(&mut self.received)
     }
@@ -46,7 +46,7 @@ impl Inbox {
         Some(envelope)
     }
 
-    /// Appends what has come. Returns what was received, to be settled.
+    /// Appends what has come. Returns what was received, to be counted.
     pub(super) fn fill(&mut self, come: &mut VecDeque<Envelope>) -> Received {
         if self.queue.is_empty() {
             std::mem::swap(&mut self.queue, come);
@@ -62,9 +62,9 @@ impl Actor {
     pub(super) fn take_or_lock(&self, filter: &Filter) -> Result<Envelope, MutexGuard<'_, Inner>> {
         let (mut inbox, share) = (self.inbox(), mailbox::share(self.mailbox_limit));
         if let Some(envelope) = inbox.take(filter, 0) {
-            self.note_unsettled(true);
+            self.note_uncounted(true);
             if inbox.received.bytes >= share {
-                self.settle_with(inbox);
+                self.count_with(inbox);
             }
             return Ok(envelope);
         }
@@ -73,9 +73,9 @@ impl Actor {
         inner.mailbox.fill(&mut inbox);
         let taken = if inbox.len() > searched { inbox.take(filter, searched) } else { None };
         if inbox.received.bytes >= share {
-            inner.mailbox.settle(inbox.received());
+            inner.mailbox.count(inbox.received());
         }
-        self.note_unsettled(inbox.received.messages > 0);
+        self.note_uncounted(inbox.received.messages > 0);
         let Some(envelope) = taken else { return Err(inner) };
         self.admit_senders(inner);
         Ok(envelope)
@@ -86,27 +86,27 @@ impl Actor {
         self.inbox().len()
     }
 
-    /// Has what it received count no longer. Only its own task does so.
-    pub(super) fn settle(&self) {
-        if self.unsettled.load(Ordering::Relaxed) {
-            self.settle_with(self.inbox());
+    /// Has what it received take room no longer. Only its own task does so.
+    pub(super) fn count_received(&self) {
+        if self.uncounted.load(Ordering::Relaxed) {
+            self.count_with(self.inbox());
         }
     }
 
-    fn settle_with(&self, mut inbox: MutexGuard<'_, Inbox>) {
-        self.note_unsettled(false);
+    fn count_with(&self, mut inbox: MutexGuard<'_, Inbox>) {
+        self.note_uncounted(false);
         let mut inner = self.lock();
-        inner.mailbox.settle(inbox.received());
+        inner.mailbox.count(inbox.received());
         self.admit_senders(inner);
     }
 
     /// Others read what lies beside it: it is written only when it changes.
-    fn note_unsettled(&self, is: bool) {
-        if self.unsettled.load(Ordering::Relaxed) != is {
+    fn note_uncounted(&self, is: bool) {
+        if self.uncounted.load(Ordering::Relaxed) != is {
             if !is {
                 self.release_unreleased();
             }
-            self.unsettled.store(is, Ordering::Relaxed);
+            self.uncounted.store(is, Ordering::Relaxed);
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::gate::Pause;
 use super::handle::Inner;
+use super::idle::Idle;
 use super::sync::{AtomicU8, AtomicU64, Ordering};
 use super::{Actor, ActorId, ActorLimits, Filter, System};
 
@@ -34,13 +35,18 @@ pub(super) struct Look {
     /// 0: nobody, as the app itself has started it.
     spawner: AtomicU64,
     cpu_nanoseconds: AtomicU64,
-    phase: AtomicU8,
+    /// What it does, and how long it has waited (`idle.rs`).
+    pub(super) phase: AtomicU8,
+    pub(super) idle: Idle,
 }
 
 const NEW: u8 = 0;
 const RUNNING: u8 = 1;
 const READY: u8 = 2;
-const SUSPENDED: u8 = 3;
+/// It waits. Whoever looks for idle ones counts on from here.
+pub(super) const SUSPENDED: u8 = 3;
+/// It waits, and is not asked for anything until it has run.
+pub(super) const SETTLED: u8 = u8::MAX;
 
 impl Look {
     pub(super) fn spawned_by(&self, spawner: ActorId) {
@@ -56,7 +62,11 @@ impl Look {
 
     /// The poll is over, and the body is not.
     pub(super) fn pauses(&self, pause: Pause) {
-        let phase = if pause == Pause::Suspended { SUSPENDED } else { READY };
+        let phase = match pause {
+            Pause::Suspended => SUSPENDED,
+            Pause::Settled => SETTLED,
+            Pause::SliceOver | Pause::MakesWay => READY,
+        };
         self.phase.store(phase, Ordering::Relaxed);
         let ran = RAN.take();
         if ran > 0 {

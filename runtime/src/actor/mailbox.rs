@@ -50,7 +50,7 @@ impl Room {
     }
 }
 
-/// What is let in at once of a mailbox of that limit, and settled at once by who receives.
+/// What is let in at once of a mailbox of that limit, and counted at once by who receives.
 pub(super) fn share(limit: usize) -> usize {
     limit / SHARES
 }
@@ -58,7 +58,7 @@ pub(super) fn share(limit: usize) -> usize {
 #[derive(Default)]
 pub(super) struct Mailbox {
     queue: VecDeque<Envelope>,
-    /// Messages in the inbox of the actor, which still count.
+    /// Messages in the inbox of the actor, which still take room.
     in_inbox: usize,
     /// Cost of the messages in the queue and in the inbox.
     bytes: usize,
@@ -155,15 +155,15 @@ impl Mailbox {
         self.delivered = Some((envelope, self.queue.len()));
     }
 
-    /// Hands all that has come to the inbox, where it still counts.
+    /// Hands all that has come to the inbox, where it still takes room.
     pub(super) fn fill(&mut self, inbox: &mut Inbox) {
         self.in_inbox += self.queue.len();
         let received = inbox.fill(&mut self.queue);
-        self.settle(received);
+        self.count(received);
     }
 
-    /// What was received counts no longer. It stays charged.
-    pub(super) fn settle(&mut self, received: Received) {
+    /// What was received takes room no longer. It stays charged.
+    pub(super) fn count(&mut self, received: Received) {
         self.in_inbox -= received.messages;
         self.bytes -= received.bytes;
     }

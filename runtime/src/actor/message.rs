@@ -2,7 +2,16 @@
 
 use std::any::Any;
 
+use smallvec::SmallVec;
+
 use super::ActorId;
+
+/// Bytes of a message that lie in the message itself. Most are no longer; an allocation that one thread makes and another one
+/// frees costs as much as all else that their mailbox does for them.
+const SHORT_BYTES: usize = 64;
+
+/// The bytes of a message.
+pub type Data = SmallVec<[u8; SHORT_BYTES]>;
 
 /// Something of the host that moves with a message, such as a connection.
 pub struct Resource {
@@ -45,7 +54,7 @@ pub struct Message {
     /// 0: untagged.
     pub tag: i64,
     /// Its bytes.
-    pub data: Vec<u8>,
+    pub data: Data,
     /// Its resources; `None` where one was taken out.
     pub resources: Vec<Option<Resource>>,
 }

@@ -1,12 +1,11 @@
 //! Receiving: selectively, with an optional deadline.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use pin_project_lite::pin_project;
-
+use super::gate::Pause;
 use super::handle::Inner;
 use super::sync::MutexGuard;
 use super::{Actor, Envelope};
@@ -40,11 +39,29 @@ struct Wait<'a> {
 
 #[derive(PartialEq, Eq)]
 enum Stage {
-    /// It was armed just now: what comes since then wakes the task.
+    /// What comes from here on wakes the task.
     Armed,
     /// Something may have come.
     Waiting,
+    /// It is over, or somebody else goes on with it.
     Done,
+}
+
+/// When a wait began that is gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Began {
+    /// Just now, in the same poll: what has come since wakes the task.
+    Now,
+    /// Before: what was waited for may be there.
+    Before,
+}
+
+/// How far a wait came.
+pub(crate) enum Waited {
+    /// To its end. `None`: time is over.
+    Over(Option<Envelope>),
+    /// The actor is asked to settle. It goes on to wait then, [`Began::Now`], before anything else.
+    Asked,
 }
 
 impl Drop for Wait<'_> {
@@ -70,28 +87,32 @@ impl Future for Wait<'_> {
     }
 }
 
-pin_project! {
-    /// A wait, until `timeout` ends. Written out, since an `async` block has room for each twice, and most actors wait.
-    struct Deadline<'a, T> {
-        wait: Wait<'a>,
-        #[pin]
-        timeout: Option<T>,
-    }
+/// A wait, until `timeout` ends. Written out, since an `async` block has room for each twice, and most actors wait.
+struct Deadline<'a, T> {
+    wait: Wait<'a>,
+    timeout: Pin<&'a mut Option<T>>,
 }
 
 impl<T: Future<Output = ()>> Future for Deadline<'_, T> {
-    type Output = Option<Envelope>;
+    type Output = Waited;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Envelope>> {
-        let this = self.project();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Waited> {
+        let this = &mut *self;
+        let begins = this.wait.stage == Stage::Armed;
         // What came together with the deadline is still taken.
-        if let Poll::Ready(envelope) = Pin::new(this.wait).poll(context) {
-            return Poll::Ready(Some(envelope));
+        if let Poll::Ready(envelope) = Pin::new(&mut this.wait).poll(context) {
+            return Poll::Ready(Waited::Over(Some(envelope)));
         }
-        match this.timeout.as_pin_mut().map(|timeout| timeout.poll(context)) {
-            Some(Poll::Ready(())) => Poll::Ready(None),
-            Some(Poll::Pending) | None => Poll::Pending,
+        if let Some(Poll::Ready(())) = this.timeout.as_mut().as_pin_mut().map(|timeout| timeout.poll(context)) {
+            return Poll::Ready(Waited::Over(None));
         }
+        // Only who is woken for nothing may be meant.
+        if !begins && this.wait.actor.look.idle.is_asked() {
+            this.wait.stage = Stage::Done;
+            Pause::Settled.note();
+            return Poll::Ready(Waited::Asked);
+        }
+        Poll::Pending
     }
 }
 
@@ -105,8 +126,19 @@ impl Actor {
             return self.take(&filter);
         }
         match self.take_or_wait(filter) {
-            None => self.waited(timeout.map(tokio::time::sleep)).await,
+            None => self.wait_on(Began::Now, timeout.map(tokio::time::sleep)).await,
             received => received,
+        }
+    }
+
+    /// Goes on with a wait to its end, for who has nothing to do when it is asked to settle.
+    pub(crate) async fn wait_on<T: Future<Output = ()>>(&self, mut began: Began, timeout: Option<T>) -> Option<Envelope> {
+        let mut timeout = pin!(timeout);
+        loop {
+            if let Waited::Over(received) = self.waited(began, timeout.as_mut()).await {
+                return received;
+            }
+            began = Began::Now;
         }
     }
 
@@ -123,9 +155,14 @@ impl Actor {
         }
     }
 
-    /// `None`: `timeout` has ended.
-    pub(crate) fn waited<T: Future<Output = ()>>(&self, timeout: Option<T>) -> impl Future<Output = Option<Envelope>> {
-        Deadline { wait: Wait { actor: self, stage: Stage::Armed }, timeout }
+    /// Goes on with a wait, until `timeout` ends or the actor is asked to settle.
+    pub(crate) fn waited<'a, T: Future<Output = ()>>(
+        &'a self,
+        began: Began,
+        timeout: Pin<&'a mut Option<T>>,
+    ) -> impl Future<Output = Waited> + 'a {
+        let stage = if began == Began::Now { Stage::Armed } else { Stage::Waiting };
+        Deadline { wait: Wait { actor: self, stage }, timeout }
     }
 
     /// Takes, from its own task, what is there already, as [`Self::receive`] does.
@@ -133,21 +170,17 @@ impl Actor {
         self.take_or_lock(filter).map_err(|inner| self.admit_senders(inner)).ok()
     }
 
-    /// Starts to wait for a tag, then runs `send`, then waits, without a look at what was queued before. Arming the wait
-    /// first means that a reply which comes at once is not lost. `None`: `timeout` has ended.
+    /// The first half of a call: begins to wait for a tag, without a look at what was queued before, then runs `send`.
+    /// [`Self::waited`] is to go on before anything else, with a wait that [`Began::Before`]: a reply may have come at once.
     ///
     /// # Errors
-    /// What `send` returns.
-    pub async fn call<E>(
-        &self,
-        tag: i64,
-        timeout: Option<impl Future<Output = ()>>,
-        send: impl Future<Output = Result<(), E>>,
-    ) -> Result<Option<Envelope>, E> {
+    /// What `send` returns. Nothing is waited for then.
+    pub(crate) async fn send_and_wait<E>(&self, tag: i64, send: impl Future<Output = Result<(), E>>) -> Result<(), E> {
         self.lock().mailbox.wait_for(Filter::Tags(vec![tag]));
-        let wait = Wait { actor: self, stage: Stage::Waiting };
+        let mut wait = Wait { actor: self, stage: Stage::Waiting };
         send.await?;
-        Ok(Deadline { wait, timeout }.await)
+        wait.stage = Stage::Done;
+        Ok(())
     }
 
     /// Wakes the senders for whom there is room now, with the lock given back.

@@ -71,7 +71,7 @@ impl Actor {
     /// # Errors
     /// [`SendError::TooLarge`].
     pub async fn send(&self, message: Message, sender: Option<&Self>) -> Result<(), SendError> {
-        self.settle_if(sender);
+        self.count_if(sender);
         let id = sender.map(|sender| sender.id);
         let Some(message) = self.try_send(message, id)? else { return Ok(()) };
         // What writing it had charged.
@@ -91,7 +91,7 @@ impl Actor {
     /// # Errors
     /// [`SendError::TooLarge`].
     pub(crate) async fn send_made(&self, make: impl Fn() -> Message, sender: &Self) -> Result<(), SendError> {
-        self.settle_if(Some(sender));
+        self.count_if(Some(sender));
         let Some(message) = self.try_send(make(), Some(sender.id))? else { return Ok(()) };
         drop(message);
         self.when_there_is_room(Some(sender), |place, waker| {
@@ -102,9 +102,9 @@ impl Actor {
     }
 
     /// Who sends to itself has the room that it made by receiving.
-    fn settle_if(&self, sender: Option<&Self>) {
+    fn count_if(&self, sender: Option<&Self>) {
         if sender.is_some_and(|sender| std::ptr::eq(sender, self)) {
-            self.settle();
+            self.count_received();
         }
     }
 

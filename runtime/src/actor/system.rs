@@ -71,7 +71,7 @@ impl Drop for Counted {
 #[derive(Default)]
 pub struct System {
     last_id: AtomicU64,
-    table: Table,
+    pub(super) table: Table,
     registry: Registry,
     timers: Timers,
     /// Tasks of actors, as long as there is anything of them.

@@ -40,6 +40,16 @@ impl Table {
         self.shard(id).get(&id).cloned()
     }
 
+    /// What `look` sees of one, while nobody else comes to those beside it.
+    pub(super) fn look_at<T>(&self, id: ActorId, look: impl FnOnce(&Actor) -> T) -> Option<T> {
+        self.shard(id).get(&id).map(|actor| look(actor))
+    }
+
+    /// Ids of all, in parts: each is that of a moment, and no lock is held in between.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Vec<ActorId>> {
+        self.0.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect())
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Actor>> {
         let mut all = Vec::new();
         for shard in &self.0 {

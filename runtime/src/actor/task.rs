@@ -67,7 +67,7 @@ impl<F: Future<Output: Into<Ended>>> Task<F> {
             Ok(Poll::Pending) => {
                 this.actor.look.pauses(pause);
                 this.actor.pass_gate(pause);
-                this.actor.settle();
+                this.actor.count_received();
                 Poll::Pending
             }
             Ok(Poll::Ready(ended)) => {

@@ -9,6 +9,7 @@ use super::*;
 
 mod bounds;
 mod ends;
+mod idle;
 mod look;
 
 const LIMITS: ActorLimits = ActorLimits { memory: 1 << 20, mailbox: 1 << 10 };
@@ -32,12 +33,12 @@ async fn forever() -> ExitReason {
 }
 
 fn message(tag: i64, data: &[u8]) -> Message {
-    Message { tag, data: data.to_vec(), ..Message::default() }
+    Message { tag, data: data.into(), ..Message::default() }
 }
 
 fn data(envelope: Option<Envelope>) -> Vec<u8> {
     match envelope {
-        Some(Envelope::Message(message)) => message.data,
+        Some(Envelope::Message(message)) => message.data.into_vec(),
         _ => panic!("no message"),
     }
 }
@@ -273,7 +274,8 @@ async fn a_call_skips_what_was_queued_and_gets_the_reply_that_comes_at_once() {
             echo.send(message(0, b"request"), None).await?;
             replier.send(message(4, b"reply"), None).await
         };
-        let reply = own.call(4, Some(tokio::time::sleep(Duration::from_secs(1))), send).await.unwrap();
+        own.send_and_wait(4, send).await.unwrap();
+        let reply = own.wait_on(Began::Before, Some(tokio::time::sleep(Duration::from_secs(1)))).await;
         assert_eq!(data(reply), b"reply");
         assert_eq!(data(own.take(&Filter::Any)), b"old");
         ExitReason::Normal

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use wasmtime::{Engine, EngineWeak};
 
 use alarms::Alarms;
@@ -39,6 +40,8 @@ pub(crate) struct Clock {
     /// Nanoseconds for which it ticked.
     ticked: AtomicU64,
     alarms: Alarms,
+    /// Whether it ticks, for who has nothing to do while it does not.
+    ticks: watch::Sender<bool>,
     thread: OnceLock<Thread>,
 }
 
@@ -55,6 +58,7 @@ impl Clock {
     /// Counts until an engine is gone.
     fn run(&self, engines: &[EngineWeak]) {
         ask_for_short_slices();
+        self.announce(true);
         let now = Instant::now();
         // When the last slice and the last epoch ended.
         let (mut slice, mut epoch, mut idle) = (now, now, 0);
@@ -63,6 +67,7 @@ impl Clock {
             let latest = if stops { Instant::now() + STOPPED_LOOK } else { slice + TICK };
             let look = self.alarms.plan(latest, epoch + SHORTEST);
             if stops {
+                self.announce(false);
                 self.stop(look)
             } else {
                 park_until(look)
@@ -73,7 +78,10 @@ impl Clock {
             if stops {
                 // Nothing ran meanwhile.
                 (slice, epoch) = (now, now);
-                idle = if self.running.load(Ordering::Relaxed) { 0 } else { idle };
+                if self.running.load(Ordering::Relaxed) {
+                    idle = 0;
+                    self.announce(true);
+                }
                 continue;
             }
             let over = now >= slice + TICK;
@@ -119,6 +127,15 @@ impl Clock {
             park_until(look);
         }
         self.stopped.store(false, Ordering::SeqCst);
+    }
+
+    fn announce(&self, ticks: bool) {
+        self.ticks.send_if_modified(|before| std::mem::replace(before, ticks) != ticks);
+    }
+
+    /// Whether it ticks, as it was announced: a little after guests began to run, or all waited.
+    pub(super) fn activity(&self) -> watch::Receiver<bool> {
+        self.ticks.subscribe()
     }
 
     /// Has the clock look at its alarms.
@@ -168,5 +185,22 @@ fn ask_for_short_slices() {
     let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
     if result != 0 {
         tracing::debug!("no short slices for the clock: {}", std::io::Error::last_os_error());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_told_when_guests_begin_to_run_and_when_all_wait() {
+        let engine = Engine::default();
+        let clock = Clock::start(std::iter::once(&engine)).unwrap();
+        let mut activity = clock.activity();
+        for _ in 0..2 {
+            activity.wait_for(|runs| !runs).await.unwrap();
+            clock.running();
+            activity.wait_for(|runs| *runs).await.unwrap();
+        }
     }
 }

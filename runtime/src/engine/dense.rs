@@ -4,14 +4,18 @@
 //! Its code checks bounds, and its spawns cost more: so it takes those actors only that the pool has no place for.
 
 mod arena;
+mod image;
 mod memory;
 mod stack;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Notify;
 use wasmtime::Linker;
 
 use self::arena::Arena;
+pub(crate) use self::image::{GivenBack, Image};
 use self::memory::{Creator, Memories};
 use self::stack::Stacks;
 use super::config::{self, Allocation, STACK_BYTES};
@@ -28,6 +32,8 @@ pub(super) struct Dense {
     pub(super) linker: Linker<Guest>,
     memories: Arc<Memories>,
     stacks: Arc<Arena>,
+    used: AtomicBool,
+    first_use: Notify,
 }
 
 /// What the configuration of such an engine takes.
@@ -44,7 +50,23 @@ impl Dense {
         let slots = Slots { memories: Arc::new(Creator(Arc::clone(&memories))), stacks: Arc::new(Stacks(Arc::clone(&stacks))) };
         let engine = wasmtime::Engine::new(&config::config(Allocation::Slots(slots)))?;
         let linker = crate::host::linker(&engine)?;
-        Ok(Self { engine, linker, memories, stacks })
+        Ok(Self { engine, linker, memories, stacks, used: AtomicBool::new(false), first_use: Notify::new() })
+    }
+
+    /// Says that there is an actor.
+    pub(super) fn is_used(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+            self.first_use.notify_one();
+        }
+    }
+
+    /// Waits for that, if there was none yet.
+    pub(super) async fn first_use(&self) {
+        let told = self.first_use.notified();
+        if !self.used.load(Ordering::Relaxed) {
+            told.await;
+        }
     }
 
     /// Memories and stacks in use.

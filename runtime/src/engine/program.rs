@@ -1,13 +1,13 @@
 //! A compiled module, ready to be instantiated many times.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use perigee_cache::Entry;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, oneshot};
-use wasmtime::{InstancePre, Linker, Module, ModuleExport};
+use wasmtime::{InstancePre, Linker, Module, ModuleExport, Store};
 
-use super::dense::Dense;
+use super::dense::{Dense, Image};
 use super::precompiled;
 use crate::guest::Guest;
 
@@ -104,6 +104,8 @@ pub(super) struct Linked {
 struct ForDense {
     module: Arc<[u8]>,
     linked: OnceCell<Linked>,
+    /// Of the first of them; `None`: its memory held nothing.
+    image: OnceLock<Option<Image>>,
 }
 
 impl Program {
@@ -144,7 +146,7 @@ impl Program {
 
     /// The same, which can be compiled again for places beside those of the pool.
     pub(super) fn keep_module(&self, bytes: Vec<u8>) -> Self {
-        let dense = Some(ForDense { module: bytes.into(), linked: OnceCell::new() });
+        let dense = Some(ForDense { module: bytes.into(), linked: OnceCell::new(), image: OnceLock::new() });
         Self(Arc::new(Inner { name: self.0.name.clone(), linked: self.0.linked.clone(), dense, _place: None }))
     }
 
@@ -154,7 +156,7 @@ impl Program {
 
     /// For the dense engine; `None`: its module was not kept. Suspends while it is compiled.
     pub(super) async fn dense(&self, dense: &Dense) -> wasmtime::Result<Option<&Linked>> {
-        let Some(ForDense { module, linked }) = &self.0.dense else { return Ok(None) };
+        let Some(ForDense { module, linked, .. }) = &self.0.dense else { return Ok(None) };
         let compile = async || {
             let (engine, linker, module) = (dense.engine.clone(), dense.linker.clone(), Arc::clone(module));
             let (told, compiled) = oneshot::channel();
@@ -167,6 +169,18 @@ impl Program {
             compiled.await?
         };
         linked.get_or_try_init(compile).await.map(Some)
+    }
+
+    /// Keeps what is in the memory of a new actor in an arena, if it is the first.
+    pub(super) fn keep_image(&self, store: &Store<Guest>) {
+        if let Some(ForDense { image, .. }) = &self.0.dense {
+            image.get_or_init(|| Image::of(store.data().memory?.data(store)));
+        }
+    }
+
+    /// What new actors in arenas have in memory, as far as it is known.
+    pub(crate) fn image(&self) -> Option<&Image> {
+        self.0.dense.as_ref()?.image.get()?.as_ref()
     }
 
     /// Its code, for the cache.
@@ -227,7 +241,7 @@ impl Linked {
     }
 
     /// Makes an instance in `store`, which then knows the guest's memory.
-    pub(super) async fn instantiate(&self, store: &mut wasmtime::Store<Guest>) -> wasmtime::Result<wasmtime::Instance> {
+    pub(super) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<wasmtime::Instance> {
         let instance = self.instance.instantiate_async(&mut *store).await?;
         if let Some(export) = &self.memory {
             let memory = instance.get_module_export(&mut *store, export).and_then(wasmtime::Extern::into_memory);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::{Result, bail};
 
-use crate::actor::{Actor, Envelope, Message, Resource};
+use crate::actor::{Actor, Data, Envelope, Message, Resource};
 
 /// Capacity that a guest gets at once; more grows as it writes. No larger buffer is used again, either.
 const MAX_CAPACITY: usize = 64 << 10;
@@ -31,7 +31,7 @@ impl Scratch {
     pub(super) fn start(&mut self, tag: i64, capacity: u64) {
         let mut data = match self.replace(None) {
             Some(Envelope::Message(before)) if before.data.capacity() <= MAX_CAPACITY => before.data,
-            _ => Vec::new(),
+            _ => Data::new(),
         };
         data.clear();
         data.reserve(usize::try_from(capacity).unwrap_or(usize::MAX).min(MAX_CAPACITY));
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn what_was_received_is_charged_until_the_next() {
         let mut scratch = scratch(100);
-        let message = Envelope::Message(Message { data: vec![7; 9], ..Message::default() });
+        let message = Envelope::Message(Message { data: Data::from_elem(7, 9), ..Message::default() });
         // As its mailbox did.
         scratch.actor.charge_memory(message.cost()).unwrap();
         scratch.received(message);
@@ -187,7 +187,7 @@ mod tests {
     fn the_buffer_of_what_was_received_is_used_for_the_answer_unless_it_is_large() {
         let mut scratch = scratch(1 << 20);
         for (capacity, is_used) in [(MAX_CAPACITY, true), (MAX_CAPACITY + 1, false)] {
-            let message = Message { data: Vec::with_capacity(capacity), ..Message::default() };
+            let message = Message { data: Data::with_capacity(capacity), ..Message::default() };
             let before = message.data.as_ptr();
             let message = Envelope::Message(message);
             scratch.actor.charge_memory(message.cost()).unwrap();

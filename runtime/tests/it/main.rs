@@ -9,6 +9,7 @@ mod control;
 mod exit_codes;
 mod harness;
 mod http_api;
+mod idle;
 mod limits;
 mod lunatic;
 mod modules;

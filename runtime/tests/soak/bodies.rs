@@ -67,7 +67,7 @@ fn live(world: Arc<World>, own: Arc<Actor>, mut dice: Dice) -> std::pin::Pin<Box
                 5 => drop(world.system.register(&format!("name {}", dice.roll(50)), other.id())),
                 6 => world.system.unregister(&format!("name {}", dice.roll(50))),
                 7 => {
-                    let message = Message { tag: 1, data: vec![0; 100], ..Message::default() };
+                    let message = Message { tag: 1, data: vec![0; 100].into(), ..Message::default() };
                     let delay = Duration::from_millis(dice.roll(5_000));
                     if let Ok(timer) = world.system.send_after(&own, other.id(), message, delay)
                         && dice.roll(2) == 0
@@ -91,7 +91,7 @@ fn live(world: Arc<World>, own: Arc<Actor>, mut dice: Dice) -> std::pin::Pin<Box
                 _ => {
                     let bytes = usize::try_from(dice.roll(4_000)).unwrap();
                     let tag = i64::try_from(dice.roll(4)).unwrap();
-                    let sent = other.send(Message { tag, data: vec![0; bytes], ..Message::default() }, Some(&own));
+                    let sent = other.send(Message { tag, data: vec![0; bytes].into(), ..Message::default() }, Some(&own));
                     drop(tokio::time::timeout(Duration::from_millis(20), sent).await);
                 }
             }

@@ -103,6 +103,7 @@ static void live(uint64_t count, uint64_t hold_ms) {
     PRINT("per_second", count * 1000000000 / (now() - started));
     PRINT("alive", count);
     receive(NULL, 0, hold_ms);
+    PRINT("rested", hold_ms);
     // As many at once as answers fit the mailbox.
     for (uint64_t i = 0; i < count; i++) {
         tell(ids[i]);

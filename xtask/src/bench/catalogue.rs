@@ -92,6 +92,10 @@ fn round_trip(printed: &Printed) -> Option<f64> {
 }
 
 fn memory_each(printed: &Printed) -> Option<f64> {
+    Some(printed.get(Guest::RESTED)? / printed.get("alive")? / 1024.0)
+}
+
+fn peak_each(printed: &Printed) -> Option<f64> {
     Some(printed.get(Guest::PEAK)? / printed.get("alive")? / 1024.0)
 }
 
@@ -219,19 +223,21 @@ pub(super) const BENCHMARKS: &[Benchmark] = &[
     // Last: the kernel is still busy for a while with the memory that they give back, beside whatever runs next.
     Benchmark {
         name: "live_tiny",
-        run: Run::Guest(Guest::new("c_tiny", &["live", "1000000", "500"]).among(1_000_000)),
+        run: Run::Guest(Guest::new("c_tiny", &["live", "1000000", "30000"]).among(1_000_000)),
         peer: None,
         figures: &[
             figure("memory of one of 1,000,000 live actors of 1 page", "KiB", Lower, value(14.5), memory_each),
+            figure("the most that one of those of 1 page took", "KiB", Lower, None, peak_each),
             figure("spawning those of 1 page", "1/s", Higher, None, per_second),
         ],
     },
     Benchmark {
         name: "live_rust",
-        run: Run::Guest(Guest::new("many_actors", &["500000", "500"]).among(500_000)),
+        run: Run::Guest(Guest::new("many_actors", &["500000", "30000"]).among(500_000)),
         peer: None,
         figures: &[
             figure("memory of one of 500,000 live Rust actors", "KiB", Lower, value(32.0), memory_each),
+            figure("the most that one of those of Rust took", "KiB", Lower, None, peak_each),
             figure("spawning those of Rust", "1/s", Higher, None, per_second),
         ],
     },

@@ -26,6 +26,8 @@ pub(super) struct Guest {
 impl Guest {
     /// Name of the highest resident memory of `perigee`, in bytes.
     pub(super) const PEAK: &'static str = "peak_rss";
+    /// Name of its resident memory when it prints that its actors have rested.
+    pub(super) const RESTED: &'static str = "rested_rss";
     /// Name of the rate on one core.
     pub(super) const ONE_CORE: &'static str = "one_core_per_second";
 
@@ -104,11 +106,14 @@ pub(super) fn read(mut command: Command) -> anyhow::Result<Printed> {
     let complaints = std::thread::spawn(move || std::io::read_to_string(&mut errors).unwrap_or_default());
     let mut printed = Printed::default();
     for line in BufReader::new(output).lines() {
-        printed.read(&line?);
-        if let Some(bytes) =
-            fs::read_to_string(format!("/proc/{}/status", child.id())).ok().and_then(|status| figures::peak_of(&status))
-        {
+        let line = line?;
+        printed.read(&line);
+        let Ok(status) = fs::read_to_string(format!("/proc/{}/status", child.id())) else { continue };
+        if let Some(bytes) = figures::peak_of(&status) {
             printed.set(Guest::PEAK, bytes);
+        }
+        if let Some(bytes) = figures::field(&status, "VmRSS:").filter(|_| line.starts_with("rested")) {
+            printed.set(Guest::RESTED, bytes);
         }
     }
     let status = child.wait()?;
@@ -140,6 +145,15 @@ mod tests {
         assert_eq!(core("0-1"), "0");
         assert_eq!(core("3,5-7"), "3");
         assert!(first_core("Name:\tx\n").is_err());
+    }
+
+    #[test]
+    fn memory_is_read_when_the_actors_have_rested() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo alive 5; echo rested=0; sleep 1; echo answered 5; sleep 1"]);
+        let printed = read(shell).unwrap();
+        let (rested, peak) = (printed.get(Guest::RESTED).unwrap(), printed.get(Guest::PEAK).unwrap());
+        assert!(0.0 < rested && rested <= peak, "{rested} of {peak}");
     }
 
     #[test]

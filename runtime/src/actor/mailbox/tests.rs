@@ -4,12 +4,12 @@ use super::*;
 use crate::actor::Message;
 
 fn message(tag: i64, data: &[u8]) -> Envelope {
-    Envelope::Message(Message { tag, data: data.to_vec(), ..Message::default() })
+    Envelope::Message(Message { tag, data: data.into(), ..Message::default() })
 }
 
 fn data(envelope: Option<Envelope>) -> Option<Vec<u8>> {
     match envelope? {
-        Envelope::Message(message) => Some(message.data),
+        Envelope::Message(message) => Some(message.data.into_vec()),
         _ => None,
     }
 }
@@ -30,7 +30,7 @@ fn from(ticket: Option<u64>) -> Origin {
 }
 
 impl Mailbox {
-    /// As its actor does, which settles later.
+    /// As its actor does, which counts later.
     fn take(&mut self, inbox: &mut Inbox, filter: &Filter) -> Option<Envelope> {
         inbox.take(filter, 0).or_else(|| {
             let searched = inbox.len();
@@ -59,8 +59,8 @@ fn at_the_limit_a_message_is_taken_and_one_byte_beyond_it_is_not() {
     assert!(matches!(mailbox.get(message(0, b""), 0), Delivery::Full(_)));
     let mut inbox = Inbox::default();
     mailbox.take(&mut inbox, &Filter::Any);
-    assert_eq!((mailbox.bytes(), mailbox.len()), (room(2), 2), "that is not settled");
-    mailbox.settle(inbox.received());
+    assert_eq!((mailbox.bytes(), mailbox.len()), (room(2), 2), "that is not counted");
+    mailbox.count(inbox.received());
     assert_eq!((mailbox.bytes(), mailbox.len()), (room(1), 1));
     assert!(matches!(mailbox.get(message(0, b"22"), room(1)), Delivery::Full(_)), "one byte beyond");
 }
@@ -93,7 +93,7 @@ fn what_came_during_a_wait_that_was_given_up_comes_first() {
     let mut inbox = Inbox::default();
     assert_eq!(data(mailbox.take(&mut inbox, &Filter::Any)).unwrap(), b"A");
     assert_eq!(data(mailbox.take(&mut inbox, &Filter::Any)).unwrap(), b"B");
-    mailbox.settle(inbox.received());
+    mailbox.count(inbox.received());
     assert_eq!(mailbox.bytes(), 0);
 }
 
@@ -183,7 +183,7 @@ enum Step {
     GetDelivered,
     GiveUp,
     /// It suspends.
-    Settle,
+    Count,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -195,7 +195,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1i64..4).prop_map(Step::Skip),
         1 => Just(Step::GetDelivered),
         1 => Just(Step::GiveUp),
-        1 => Just(Step::Settle),
+        1 => Just(Step::Count),
     ]
 }
 
@@ -267,8 +267,8 @@ proptest! {
                     mailbox.stop_waiting();
                     (model.waits_for, model.delivered) = (None, None);
                 }
-                Step::Settle => {
-                    mailbox.settle(inbox.received());
+                Step::Count => {
+                    mailbox.count(inbox.received());
                     prop_assert_eq!(mailbox.len(), model.left.len());
                 }
                 Step::Take(_) | Step::Wait(_) | Step::Skip(_) => {}
@@ -279,7 +279,7 @@ proptest! {
         for (_, expected) in model.left {
             prop_assert_eq!(number(mailbox.take(&mut inbox, &Filter::Any)), Some(expected));
         }
-        mailbox.settle(inbox.received());
+        mailbox.count(inbox.received());
         prop_assert_eq!((mailbox.bytes(), account.used()), (0, 0));
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use wasmtime::{Caller, Linker, Result, bail};
 
-use super::{TIMED_OUT, timeout};
-use crate::actor::{Actor, ActorId, Envelope, Filter, Message};
+use super::TIMED_OUT;
+use crate::actor::{Actor, ActorId, Began, Envelope, Filter, Message};
 use crate::guest::Guest;
 use crate::host::memory::{bytes, bytes_mut, split};
-use crate::host::{Attempt, import_module};
+use crate::host::{Attempt, idle, import_module};
 
 /// Results of a receive.
 pub(in crate::host) const MESSAGE: u32 = 0;
@@ -136,8 +136,9 @@ async fn send_receive_skip_search(caller: &mut Caller<'_, Guest>, process: u64, 
             None => Ok(()),
         }
     };
-    let received = sender.call(tag, timeout(guest, milliseconds), send).await?;
-    Ok(keep(guest, received))
+    sender.send_and_wait(tag, send).await?;
+    let received = idle::waited(caller, Began::Before, milliseconds).await;
+    Ok(keep(caller.data_mut(), received))
 }
 
 /// Receives the first message with one of the tags; no tags: the first of all.
@@ -159,9 +160,8 @@ fn receive(caller: &mut Caller<'_, Guest>, tags: u32, tags_len: u32, millisecond
 }
 
 async fn wait_for_message(caller: &mut Caller<'_, Guest>, milliseconds: u64) -> Result<u32> {
-    let guest = caller.data_mut();
-    let received = guest.actor.waited(timeout(guest, milliseconds)).await;
-    Ok(keep(guest, received))
+    let received = idle::waited(caller, Began::Now, milliseconds).await;
+    Ok(keep(caller.data_mut(), received))
 }
 
 /// What a receive by so many tags takes; without any, all.

@@ -8,12 +8,12 @@
 
 use wasmtime::{Caller, Linker, Result};
 
-use crate::actor::{ActorId, Envelope, Message};
+use crate::actor::{ActorId, Began, Data, Envelope, Message};
 use crate::guest::Guest;
+use crate::host::lunatic::TIMED_OUT;
 use crate::host::lunatic::message::{LINK_DIED, MESSAGE, PROCESS_DIED, filter};
-use crate::host::lunatic::{TIMED_OUT, timeout};
 use crate::host::memory::{bytes, bytes_mut, put, split};
-use crate::host::{Attempt, import_module};
+use crate::host::{Attempt, idle, import_module};
 
 /// Results of a send that does not wait.
 const SENT: u32 = 0;
@@ -60,7 +60,7 @@ async fn send(caller: &mut Caller<'_, Guest>, process: u64, tag: i64, ptr: u32, 
 }
 
 fn message(tag: i64, bytes: &[u8]) -> Message {
-    Message { tag, data: bytes.to_vec(), resources: Vec::new() }
+    Message { tag, data: Data::from_slice(bytes), resources: Vec::new() }
 }
 
 /// Where the guest wants what it receives.
@@ -116,8 +116,7 @@ fn receive(
 }
 
 async fn wait_for_message(caller: &mut Caller<'_, Guest>, (milliseconds, place): (u64, Place)) -> Result<u32> {
-    let guest = caller.data();
-    let received = guest.actor.waited(timeout(guest, milliseconds)).await;
+    let received = idle::waited(caller, Began::Now, milliseconds).await;
     give(caller, received, place)
 }
 

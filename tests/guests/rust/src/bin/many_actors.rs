@@ -1,5 +1,5 @@
-//! `many_actors [N] [HOLD_MS]`: N actors alive at once. Prints the rate of spawning, then `alive N`, waits HOLD_MS (for
-//! somebody to look at memory), lets each answer once, and ends.
+//! `many_actors [N] [HOLD_MS]`: N actors alive at once. Prints the rate of spawning, then `alive N`, waits HOLD_MS, prints
+//! `rested HOLD_MS` (for somebody to look at memory), lets each answer once, and ends.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ fn main(mailbox: Mailbox<u64>) {
     guests::print_rate("many_actors", count, started);
     println!("alive {}", actors.iter().filter(|actor| actor.is_alive()).count());
     lunatic::sleep(hold);
+    println!("rested {}", hold.as_millis());
     for actor in &actors {
         actor.send(());
     }
