@@ -33,7 +33,7 @@ mod task;
 mod timer;
 
 pub use exit::{Ended, ExitReason};
-pub(crate) use gate::Pause;
+pub(crate) use gate::{Pause, go_behind};
 pub use handle::{Actor, ActorLimits};
 pub use id::ActorId;
 pub(crate) use id::NumberMap;

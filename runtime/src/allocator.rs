@@ -119,10 +119,11 @@ unsafe impl GlobalAlloc for Allocator {
 #[cfg(test)]
 #[expect(unsafe_code, reason = "it calls the allocator as a program does")]
 mod tests {
-    use super::*;
-
     use std::sync::{LazyLock, mpsc};
     use std::time::Instant;
+
+    use super::*;
+    use crate::resident::resident_pages;
 
     /// Of an actor's objects.
     const LAYOUT: Layout = match Layout::from_size_align(400, 16) {
@@ -142,13 +143,7 @@ mod tests {
     fn resident(blocks: &[usize]) -> usize {
         let mut pages: Vec<_> = blocks.iter().map(|block| block & !(PAGE - 1)).collect();
         pages.dedup();
-        let is_resident = |page: &&usize| {
-            let mut resident = 0u8;
-            // SAFETY: it writes one byte for a page, and looks only whether that is mapped.
-            let asked = unsafe { libc::mincore(std::ptr::with_exposed_provenance_mut(**page), PAGE, &raw mut resident) };
-            asked == 0 && resident & 1 == 1
-        };
-        pages.iter().filter(is_resident).count()
+        pages.iter().filter_map(|page| resident_pages(*page, PAGE)).sum()
     }
 
     fn block(first: u8) -> usize {

@@ -166,9 +166,9 @@ impl Engine {
         new_store(&self.wasmtime, guest)
     }
 
-    /// Whether what runs in `store` has its place in the pool.
-    fn is_in_pool(&self, store: &Store<Guest>) -> bool {
-        wasmtime::Engine::same(store.engine(), &self.wasmtime)
+    /// Whether what runs in a store of that engine has its place in the pool, else in an arena.
+    pub(crate) fn is_in_pool(&self, engine: &wasmtime::Engine) -> bool {
+        wasmtime::Engine::same(engine, &self.wasmtime)
     }
 
     /// Makes an instance of `program` in `store`, which is one for the pool. The guest may get a store for another place.
@@ -201,11 +201,6 @@ impl Engine {
             }
             Err(error) => Err((store, error)),
         }
-    }
-
-    /// Whether actors of that engine have their places in arenas.
-    pub(crate) fn is_dense(&self, engine: &wasmtime::Engine) -> bool {
-        self.dense.as_ref().is_some_and(|dense| wasmtime::Engine::same(engine, &dense.engine))
     }
 
     /// Waits for the first actor with a place in an arena: for ever, where there are none.

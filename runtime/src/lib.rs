@@ -26,6 +26,8 @@ mod folder;
 mod guest;
 mod host;
 mod node;
+#[cfg(test)]
+mod resident;
 mod spawn;
 mod supervisor;
 mod sweep;

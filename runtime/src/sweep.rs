@@ -4,15 +4,13 @@
 //! That begins with the first actor in an arena, and pauses while no guest runs and nobody is left to be asked: an idle
 //! process does nothing.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::actor::{ActorId, System};
+use crate::actor::{ActorId, System, go_behind};
 use crate::node::Node;
 
 /// Between two sweeps, at least. An actor is idle when it has waited for one of these, and at most two.
@@ -61,7 +59,7 @@ async fn sweep_once(system: &System) -> Found {
     for part in system.parts() {
         for ids in part.chunks(AT_ONCE) {
             look_at(system, ids, &mut found).await;
-            give_way().await;
+            go_behind().await;
         }
     }
     found
@@ -75,22 +73,9 @@ async fn look_at(system: &System, ids: &[ActorId], found: &mut Found) {
         if looked.asked == 0 {
             found.took += began.elapsed();
         } else {
-            give_way().await;
+            go_behind().await;
         }
     }
-}
-
-/// Behind all that wait for this thread.
-async fn give_way() {
-    let mut gave = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut gave, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! Idle actors: to be asked to settle changes nothing of what they receive, and nothing of what is seen of them.
 
-use std::future::Pending;
-
 use super::*;
-use runtime::actor::{ActorState, Waited};
+use runtime::actor::ActorState;
 
 const MESSAGES: u8 = 2;
 /// Enough for one that waits all the time to be asked twice.
@@ -21,19 +19,6 @@ fn looker(system: &Arc<System>) -> JoinHandle<()> {
     })
 }
 
-/// Receives as a guest does that has nothing to give back.
-async fn receive_idly(own: &Actor) -> (i64, u8) {
-    let received = match own.take_or_wait(Filter::Any) {
-        None => loop {
-            if let Waited::Over(received) = own.waited(Began::Now, pin!(None::<Pending<()>>)).await {
-                break received;
-            }
-        },
-        received => received,
-    };
-    open(own, received)
-}
-
 #[test]
 fn who_is_asked_to_settle_misses_no_message_and_is_never_seen_to_wait_while_it_runs() {
     explore(|| {
@@ -41,7 +26,7 @@ fn who_is_asked_to_settle_misses_no_message_and_is_never_seen_to_wait_while_it_r
         let world = Arc::clone(&system);
         let (receiver, exit) = spawn(&system, |own| async move {
             for number in 0..MESSAGES {
-                assert_eq!(receive_idly(&own).await, (1, number));
+                assert_eq!(receive(&own).await, (1, number));
                 assert_eq!(world.look_at(own.id()).unwrap().info.state, ActorState::Running);
             }
             ExitReason::Normal
@@ -59,7 +44,7 @@ fn who_is_killed_while_it_is_asked_to_settle_ends() {
     explore(|| {
         let system = Arc::<System>::default();
         let (receiver, exit) = spawn(&system, |own| async move {
-            receive_idly(&own).await;
+            receive(&own).await;
             ExitReason::Normal
         });
         let looker = looker(&system);

@@ -115,15 +115,21 @@ impl Actor {
 
     /// Suspends once when it holds many back: they run before it goes on. To be called before it spawns another.
     pub(crate) async fn make_way(&self) {
-        let mut holds = self.held_back.load(Ordering::Relaxed) >= AT_ONCE;
-        poll_fn(|context| {
-            if !std::mem::take(&mut holds) {
-                return Poll::Ready(());
-            }
-            // Behind them in the queue of this thread.
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        if self.held_back.load(Ordering::Relaxed) >= AT_ONCE {
+            go_behind().await;
+        }
     }
+}
+
+/// Suspends once: those that wait in the queue of this thread run first.
+pub(crate) async fn go_behind() {
+    let mut goes = true;
+    poll_fn(|context| {
+        if !std::mem::take(&mut goes) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -92,8 +92,9 @@ impl Actor {
     /// [`SendError::TooLarge`].
     pub(crate) async fn send_made(&self, make: impl Fn() -> Message, sender: &Self) -> Result<(), SendError> {
         self.count_if(Some(sender));
-        let Some(message) = self.try_send(make(), Some(sender.id))? else { return Ok(()) };
-        drop(message);
+        if self.try_send(make(), Some(sender.id))?.is_none() {
+            return Ok(());
+        }
         self.when_there_is_room(Some(sender), |place, waker| {
             self.try_deliver(Envelope::Message(make()), Some(sender.id), Some((place, waker))).is_none()
         })
@@ -103,14 +104,18 @@ impl Actor {
 
     /// Who sends to itself has the room that it made by receiving.
     fn count_if(&self, sender: Option<&Self>) {
-        if sender.is_some_and(|sender| std::ptr::eq(sender, self)) {
+        if self.is(sender) {
             self.count_received();
         }
     }
 
+    fn is(&self, sender: Option<&Self>) -> bool {
+        sender.is_some_and(|sender| std::ptr::eq(sender, self))
+    }
+
     /// Waits until `deliver` has delivered, which found no room before.
     async fn when_there_is_room(&self, sender: Option<&Self>, mut deliver: impl FnMut(&mut Place<'_>, &Waker) -> bool) {
-        if sender.is_some_and(|sender| std::ptr::eq(sender, self)) {
+        if self.is(sender) {
             self.end(ExitReason::MailboxFull);
         }
         let mut place = Place { receiver: self, ticket: None };

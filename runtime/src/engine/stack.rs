@@ -59,7 +59,7 @@ impl Drop for Tidied {
     fn drop(&mut self) {
         let guest = self.store.data();
         let was_short = self.ended_by_itself && !guest.was_preempted && !guest.actor.id().0.is_multiple_of(SAMPLE);
-        if !was_short && guest.node.engine.is_in_pool(&self.store) {
+        if !was_short && guest.node.engine.is_in_pool(self.store.engine()) {
             tidy(&mut self.store);
         }
     }
@@ -98,6 +98,7 @@ mod tests {
     use super::super::config::Reset;
     use super::super::pool;
     use super::*;
+    use crate::resident::resident_pages;
 
     /// Tells where its stack is at first and at its deepest. There it returns, traps or waits forever.
     const DEEP: &str = r#"(module
@@ -116,14 +117,9 @@ mod tests {
     const DEPTH: i32 = 6_000;
 
     /// Pages between those of two addresses that are in memory, and how many there are.
-    #[expect(unsafe_code, reason = "neither std nor nix has mincore")]
     fn resident(low: usize, high: usize) -> (usize, usize) {
         let (low, high) = (low & !(PAGE - 1), high & !(PAGE - 1));
-        let mut pages = vec![0u8; (high - low) / PAGE];
-        // SAFETY: it writes a byte for each page of a range that is mapped as long as the engine lives.
-        let asked = unsafe { libc::mincore(std::ptr::with_exposed_provenance_mut(low), high - low, pages.as_mut_ptr()) };
-        assert_eq!(asked, 0, "{}", std::io::Error::last_os_error());
-        (pages.iter().filter(|page| **page & 1 == 1).count(), pages.len())
+        (resident_pages(low, high - low).unwrap(), (high - low) / PAGE)
     }
 
     /// Runs it to its end, or to where it waits; returns that, and where its stack was.

@@ -6,7 +6,7 @@
 
 use std::pin::pin;
 
-use wasmtime::{AsContext as _, Caller};
+use wasmtime::Caller;
 
 use super::lunatic::timeout;
 use super::memory::split;
@@ -33,7 +33,7 @@ pub(super) async fn waited(caller: &mut Caller<'_, Guest>, mut began: Began, mil
 
 fn give_back(caller: &mut Caller<'_, Guest>, given_back: &mut GivenBack) {
     // It was asked before, in the same wait.
-    if given_back.is_something() || !caller.data().node.engine.is_dense(caller.as_context().engine()) {
+    if given_back.is_something() || caller.data().node.engine.is_in_pool(caller.engine()) {
         return;
     }
     let Ok((memory, guest)) = split(caller) else { return };

@@ -127,6 +127,7 @@ mod tests {
 
     use super::super::arena::{Arena, Slot};
     use super::*;
+    use crate::resident::resident_pages;
 
     const PAGES: usize = 40;
 
@@ -141,13 +142,8 @@ mod tests {
     }
 
     /// Pages of that memory which are there.
-    #[expect(unsafe_code, reason = "neither std nor nix has mincore")]
     fn resident(memory: &[u8]) -> usize {
-        let mut pages = vec![0u8; memory.len() / PAGE];
-        // SAFETY: it writes a byte for each page of a range that is mapped.
-        let asked = unsafe { libc::mincore(memory.as_ptr().cast_mut().cast(), memory.len(), pages.as_mut_ptr()) };
-        assert_eq!(asked, 0, "{}", std::io::Error::last_os_error());
-        pages.iter().filter(|page| **page & 1 == 1).count()
+        resident_pages(memory.as_ptr().expose_provenance(), memory.len()).unwrap()
     }
 
     fn fill(memory: &mut [u8], pages: &[u8]) {

@@ -13,9 +13,9 @@ use crate::host::memory::{bytes, bytes_mut, split};
 use crate::host::{Attempt, idle, import_module};
 
 /// Results of a receive.
-pub(in crate::host) const MESSAGE: u32 = 0;
-pub(in crate::host) const LINK_DIED: u32 = 1;
-pub(in crate::host) const PROCESS_DIED: u32 = 2;
+const MESSAGE: u32 = 0;
+const LINK_DIED: u32 = 1;
+const PROCESS_DIED: u32 = 2;
 /// Tags of one receive: the host copies them, and compares each with each message.
 const MAX_TAGS: u32 = 1_024;
 
@@ -172,14 +172,19 @@ pub(in crate::host) fn filter(caller: &mut Caller<'_, Guest>, tags: u32, tags_le
 /// Keeps what was received, if time was not over. Returns what it is.
 fn keep(guest: &mut Guest, received: Option<Envelope>) -> u32 {
     let Some(envelope) = received else { return TIMED_OUT };
-    let kind = match envelope {
-        Envelope::Message(_) => MESSAGE,
-        Envelope::LinkDied { .. } => LINK_DIED,
-        Envelope::ActorDied(_) => PROCESS_DIED,
-    };
+    let kind = kind(&envelope);
     guest.memory_account.forget_refusal();
     guest.scratch.received(envelope);
     kind
+}
+
+/// The result of a receive that got it.
+pub(in crate::host) fn kind(envelope: &Envelope) -> u32 {
+    match envelope {
+        Envelope::Message(_) => MESSAGE,
+        Envelope::LinkDied { .. } => LINK_DIED,
+        Envelope::ActorDied(_) => PROCESS_DIED,
+    }
 }
 
 fn read_tags(caller: &mut Caller<'_, Guest>, ptr: u32, count: u32) -> Result<Vec<i64>> {

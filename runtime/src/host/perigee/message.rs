@@ -11,7 +11,7 @@ use wasmtime::{Caller, Linker, Result};
 use crate::actor::{ActorId, Began, Data, Envelope, Message};
 use crate::guest::Guest;
 use crate::host::lunatic::TIMED_OUT;
-use crate::host::lunatic::message::{LINK_DIED, MESSAGE, PROCESS_DIED, filter};
+use crate::host::lunatic::message::{filter, kind};
 use crate::host::memory::{bytes, bytes_mut, put, split};
 use crate::host::{Attempt, idle, import_module};
 
@@ -49,7 +49,7 @@ fn try_send(caller: &mut Caller<'_, Guest>, process: u64, tag: i64, ptr: u32, le
 /// # Traps
 /// As for `try_send`.
 /// # Suspends
-/// While the receiver's mailbox is full. Nothing is copied before there is room.
+/// While the receiver's mailbox is full. The host holds no copy meanwhile: it makes one at each attempt.
 async fn send(caller: &mut Caller<'_, Guest>, process: u64, tag: i64, ptr: u32, len: u32) -> Result<()> {
     let (memory, guest) = split(caller)?;
     let bytes = bytes(memory, ptr, len)?;
@@ -125,31 +125,27 @@ fn give(caller: &mut Caller<'_, Guest>, received: Option<Envelope>, place: Place
     let Some(envelope) = received else { return Ok(TIMED_OUT) };
     let (memory, guest) = split(caller)?;
     guest.memory_account.forget_refusal();
-    let cost = envelope.cost();
-    let (kind, about) = match envelope {
+    let (kind, cost) = (kind(&envelope), envelope.cost());
+    let (tag_or_id, bytes, left) = match envelope {
         Envelope::Message(message) => {
-            let about = about(message.tag.to_le_bytes(), message.data.len(), guest.actor.at_hand())?;
-            let fits = message.data.len().min(usize::try_from(place.len)?);
+            let (tag, bytes) = (message.tag.to_le_bytes(), message.data.len());
+            let fits = bytes.min(usize::try_from(place.len)?);
             let room = bytes_mut(memory, place.ptr, u32::try_from(fits)?)?;
             room.copy_from_slice(message.data.get(..fits).unwrap_or_default());
-            if fits == message.data.len() && message.resources.is_empty() {
-                guest.actor.release_received(cost);
-            } else {
-                guest.scratch.received(Envelope::Message(message));
-                guest.scratch.seek(fits)?;
-            }
-            (MESSAGE, about)
+            let is_done = fits == bytes && message.resources.is_empty();
+            (tag, bytes, (!is_done).then_some((message, fits)))
         }
-        Envelope::LinkDied { tag } => {
-            guest.actor.release_received(cost);
-            (LINK_DIED, about(tag.to_le_bytes(), 0, guest.actor.at_hand())?)
-        }
-        Envelope::ActorDied(id) => {
-            guest.actor.release_received(cost);
-            (PROCESS_DIED, about(id.0.to_le_bytes(), 0, guest.actor.at_hand())?)
-        }
+        Envelope::LinkDied { tag } => (tag.to_le_bytes(), 0, None),
+        Envelope::ActorDied(id) => (id.0.to_le_bytes(), 0, None),
     };
-    put(memory, place.about, about)?;
+    match left {
+        Some((message, read)) => {
+            guest.scratch.received(Envelope::Message(message));
+            guest.scratch.seek(read)?;
+        }
+        None => guest.actor.release_received(cost),
+    }
+    put(memory, place.about, about(tag_or_id, bytes, guest.actor.at_hand())?)?;
     Ok(kind)
 }
 

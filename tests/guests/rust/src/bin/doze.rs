@@ -1,7 +1,7 @@
-//! `doze [N]`: N actors change some of their data, then wait for a message. Prints `alive N` before that, and
-//! `rests` when they may; each time it goes on when an actor is killed, `until ID is killed`. Then it kills a quarter of them and has the others prove that all of their data is as they left it:
-//! `round 1: A answered, K killed`. A third of those waits in vain then, until a deadline, and checks its data; after that the
-//! others do once more: `round 2: T timed out, A answered`.
+//! `doze [N]`: N actors change some of their data, then wait for a message. Prints `alive N` before that, and `rests` when they
+//! may; each time it goes on when an actor is killed, `until ID is killed`. Then it kills a quarter of them and has the others
+//! prove that all of their data is as they left it: `round 1: A answered, K killed`. A third of those waits in vain then, until a
+//! deadline, and checks its data; after that the others do once more: `round 2: T timed out, A answered`.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
