@@ -24,6 +24,11 @@ impl Printed {
         self.0.insert(name.to_owned(), value);
     }
 
+    /// Keeps the highest that was ever told.
+    pub(super) fn raise(&mut self, name: &str, value: f64) {
+        self.set(name, self.get(name).map_or(value, |known| known.max(value)));
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied()
     }
