@@ -41,6 +41,7 @@ fn once(path: &str, count: usize) {
     let (module, spawns) = match path {
         "spawn_tiny" => (tiny(), count),
         "spawn_rust" => (guest("brief"), count),
+        "spawn_reply" => (spawn_reply_module(count), 1),
         "ping_pong" => (ping_pong_module(BYTES_IN_ONE_CALL, count), 1),
         "one_way_64" => (one_way_module(BYTES_IN_ONE_CALL, count, 64), 1),
         "lunatic_ping_pong" => (ping_pong_module(BYTES_IN_THREE, count), 1),
@@ -198,6 +199,19 @@ fn conversation(bencher: Bencher<'_, '_>, module: &[u8], threads: usize) {
             assert!(exit.reason.is_normal(), "{}", exit.reason);
         });
     });
+}
+
+/// As a guest spawns: a function with a parameter, which sends once and ends.
+fn spawn_reply_module(count: usize) -> Vec<u8> {
+    let main = "(local $n i32)
+      (loop $next (drop (call $start)) (call $hear)
+        (br_if $next (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const COUNT))))";
+    talk(BYTES_IN_ONE_CALL, main, "(call $tell (local.get $from))", count, 8)
+}
+
+#[divan::bench(args = [1, 2], sample_count = 20, sample_size = 1)]
+fn spawn_reply(bencher: Bencher<'_, '_>, threads: usize) {
+    conversation(bencher, &spawn_reply_module(MESSAGES), threads);
 }
 
 fn ping_pong_module(messages: &str, count: usize) -> Vec<u8> {

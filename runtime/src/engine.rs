@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use wasmtime::{Instance, PoolConcurrencyLimitError, Store};
+use wasmtime::{Func, PoolConcurrencyLimitError, Store};
 
 use self::dense::Dense;
 use crate::guest::Guest;
@@ -171,7 +171,8 @@ impl Engine {
         wasmtime::Engine::same(engine, &self.wasmtime)
     }
 
-    /// Makes an instance of `program` in `store`, which is one for the pool. The guest may get a store for another place.
+    /// Makes an instance of `program` in `store`, which is one for the pool. The guest may get a store for another place. With
+    /// it comes the function of that name, if there is one.
     ///
     /// # Errors
     /// There is no place or memory for it, or its start function failed: that, and the store.
@@ -179,9 +180,10 @@ impl Engine {
         &self,
         mut store: Store<Guest>,
         program: &Program,
-    ) -> Result<(Store<Guest>, Instance), (Store<Guest>, wasmtime::Error)> {
-        let full = match program.linked().instantiate(&mut store).await {
-            Ok(instance) => return Ok((store, instance)),
+        function: &str,
+    ) -> Result<(Store<Guest>, Option<Func>), (Store<Guest>, wasmtime::Error)> {
+        let full = match program.linked().instantiate(&mut store, function).await {
+            Ok(function) => return Ok((store, function)),
             Err(error) => error,
         };
         let Some(dense) = self.dense.as_ref().filter(|_| full.is::<PoolConcurrencyLimitError>()) else {
@@ -193,11 +195,11 @@ impl Engine {
             Err(error) => return Err((store, error)),
         };
         let mut store = new_store(&dense.engine, store.into_data());
-        match linked.instantiate(&mut store).await {
-            Ok(instance) => {
+        match linked.instantiate(&mut store, function).await {
+            Ok(function) => {
                 program.keep_image(&store);
                 dense.is_used();
-                Ok((store, instance))
+                Ok((store, function))
             }
             Err(error) => Err((store, error)),
         }

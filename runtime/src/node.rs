@@ -12,7 +12,7 @@ use crate::engine::{Engine, InUse};
 use crate::host::metrics::Metrics;
 use crate::host::net::{OpenStreams, Resolver};
 use crate::host::stdio::Output;
-use crate::spawn::{Entry, SpawnError, Spawner};
+use crate::spawn::{Entry, Params, SpawnError, Spawner};
 use crate::supervisor::{Board, Declared};
 
 /// What every actor of the app reaches the host through.
@@ -74,7 +74,7 @@ impl Node {
     /// It was not spawned.
     pub async fn run(self: &Arc<Self>, class: &str) -> Result<Exit, SpawnError> {
         let class = self.class(class)?;
-        let entry = Entry { function: &class.spec.entrypoint, params: &[] };
+        let entry = Entry { function: &class.spec.entrypoint, params: Params::None };
         let (told, exit) = oneshot::channel();
         let id = self.spawn(&class, entry, Spawner::Supervisor { told }).await?;
         // Its task can only be dropped with the whole runtime.

@@ -1,9 +1,13 @@
 //! The one way in which a WebAssembly actor comes to be.
 
+mod params;
+
+pub(crate) use params::Params;
+
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wasmtime::{Func, PoolConcurrencyLimitError, Store, Val};
+use wasmtime::{Func, PoolConcurrencyLimitError, Store};
 use wasmtime_wasi::I32Exit;
 
 use crate::actor::{Actor, ActorId, Ended, Exit, ExitReason, LinkError, Prepare, Quota, QuotaExceeded};
@@ -87,7 +91,7 @@ pub(crate) enum Spawner<'a> {
 /// What a new actor runs.
 pub(crate) struct Entry<'a> {
     pub(crate) function: &'a str,
-    pub(crate) params: &'a [Val],
+    pub(crate) params: Params,
 }
 
 impl Class {
@@ -123,20 +127,18 @@ impl Node {
         entry: Entry<'_>,
         spawner: Spawner<'_>,
     ) -> Result<ActorId, SpawnError> {
-        let (quota, counts_in, above, told) = match spawner {
-            Spawner::Supervisor { told } => (Quota::new(class.spec.limits.actors, None), None, None, Some(told)),
+        let (quota, above, told) = match spawner {
+            Spawner::Supervisor { told } => (Quota::new(class.spec.limits.actors, None), None, Some(told)),
             Spawner::Actor { actor, class: own, link } => {
                 actor.make_way().await;
                 let above = Arc::clone(actor.quota());
                 // Functions of one module share their spawner's bound; another class has its own, within it.
-                let quota = if own.name == class.name {
-                    Arc::clone(&above)
-                } else {
-                    Quota::new(class.spec.limits.actors, Some(Arc::clone(&above)))
-                };
-                (quota, Some(above), Some((actor, link)), None)
+                let shares = own.name == class.name;
+                let quota = if shares { above } else { Quota::new(class.spec.limits.actors, Some(above)) };
+                (quota, Some((actor, link)), None)
             }
         };
+        let counts_in = above.map(|(spawner, _)| spawner.quota());
         let prepare = Prepare { class: Arc::clone(&class.name), limits: class.limits(), quota, counts_in };
         let actor =
             self.system.prepare(prepare).map_err(|source| SpawnError::Quota { class: Arc::clone(&class.name), source })?;
@@ -147,18 +149,17 @@ impl Node {
         let fuel = store.data().fuel.clone();
         // A start function, or the copying of much data, is preempted as a part of the actor that spawns. The app is none.
         let made = match (above.is_some(), fuel) {
-            (true, None) => self.engine.instantiate(store, &class.program).await,
-            (true, Some(fuel)) => fuel.count(self.engine.instantiate(store, &class.program)).await,
-            (false, _) => self.engine.preempt(Box::pin(self.engine.instantiate(store, &class.program))).await,
+            (true, None) => self.engine.instantiate(store, &class.program, entry.function).await,
+            (true, Some(fuel)) => fuel.count(self.engine.instantiate(store, &class.program, entry.function)).await,
+            (false, _) => self.engine.preempt(Box::pin(self.engine.instantiate(store, &class.program, entry.function))).await,
         };
-        let (mut store, instance) = match made {
+        let (store, function) = match made {
             Ok(made) => made,
             Err((store, error)) => return Err(not_instantiated(class, &store, &error)),
         };
         // One without this function is spawned all the same, and traps.
-        let function = instance.get_func(&mut store, entry.function);
         let function = function.ok_or_else(|| format!("the module exports no function {:?}", entry.function));
-        let body = self.engine.preempt(run(store, function, entry.params.to_vec()));
+        let body = self.engine.preempt(run(store, function, entry.params));
         let (spawner, link) = above.map_or((None, None), |(spawner, link)| (Some(spawner), link));
         match self.system.start(&actor, spawner, link, told, body) {
             Ok(()) => Ok(actor.id()),
@@ -183,15 +184,15 @@ fn not_instantiated(class: &Class, store: &Store<Guest>, error: &wasmtime::Error
     }
 }
 
-async fn run(store: Store<Guest>, function: Result<Func, String>, params: Vec<Val>) -> Ended {
+async fn run(store: Store<Guest>, function: Result<Func, String>, params: Params) -> Ended {
     let mut store = Tidied::new(store);
     let function = match function {
         Ok(function) => function,
         Err(missing) => return ExitReason::Trap(missing).into(),
     };
     let called = match store.data().fuel.clone() {
-        None => call(&mut store, function, &params).await,
-        Some(fuel) => fuel.count(call(&mut store, function, &params)).await,
+        None => params.call(function, &mut store).await,
+        Some(fuel) => fuel.count(params.call(function, &mut store)).await,
     };
     let ended = match called {
         Ok(()) => ExitReason::Normal.into(),
@@ -201,14 +202,6 @@ async fn run(store: Store<Guest>, function: Result<Func, String>, params: Vec<Va
         store.ended_by_itself();
     }
     ended
-}
-
-async fn call(store: &mut Store<Guest>, function: Func, params: &[Val]) -> wasmtime::Result<()> {
-    match function.typed::<(), ()>(&mut *store) {
-        // Entry points: the call that needs least.
-        Ok(entrypoint) if params.is_empty() => entrypoint.call_async(store, ()).await,
-        _ => function.call_async(store, params, &mut []).await,
-    }
 }
 
 fn reason(store: &Store<Guest>, error: &wasmtime::Error) -> ExitReason {

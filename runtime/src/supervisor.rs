@@ -18,7 +18,7 @@ use tree::{Tree, Verdict};
 use crate::actor::{ActorId, Exit, ExitReason};
 use crate::class::Class;
 use crate::node::Node;
-use crate::spawn::{Entry, SpawnError, Spawner};
+use crate::spawn::{Entry, Params, SpawnError, Spawner};
 
 /// The declared actors of an app.
 pub(crate) struct Supervisor {
@@ -99,7 +99,7 @@ impl Supervisor {
 
     async fn start(&mut self, index: usize) -> Option<Cause> {
         let class = Arc::clone(&self.children[index].class);
-        let entry = Entry { function: &class.spec.entrypoint, params: &[] };
+        let entry = Entry { function: &class.spec.entrypoint, params: Params::None };
         let (told, exit) = oneshot::channel();
         match self.node.spawn(&class, entry, Spawner::Supervisor { told }).await {
             Ok(id) => {

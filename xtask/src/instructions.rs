@@ -25,8 +25,14 @@ const TOLERANCE_PERCENT: f64 = 12.0;
 /// Allocations of one item are whole numbers but for what grows now and then.
 const TOLERANCE_ALLOCATIONS: f64 = 0.25;
 /// What runs, and how often at first.
-const PATHS: [(&str, u32); 5] =
-    [("spawn_tiny", 500), ("spawn_rust", 500), ("ping_pong", 2_000), ("one_way_64", 2_000), ("lunatic_ping_pong", 2_000)];
+const PATHS: [(&str, u32); 6] = [
+    ("spawn_tiny", 500),
+    ("spawn_rust", 500),
+    ("spawn_reply", 500),
+    ("ping_pong", 2_000),
+    ("one_way_64", 2_000),
+    ("lunatic_ping_pong", 2_000),
+];
 /// How many times as often then.
 const TIMES: u32 = 5;
 /// callgrind counts an instruction that copies many bytes once for each, and which processor has it is not our business.

@@ -18,7 +18,7 @@ fn a_quota_is_never_exceeded_and_all_of_it_is_given_back() {
             start(move || {
                 for _ in 0..2 {
                     let quota = Quota::new(0, None);
-                    let only = Prepare { class: "test".into(), limits: LIMITS, quota, counts_in: Some(Arc::clone(&counts_in)) };
+                    let only = Prepare { class: "test".into(), limits: LIMITS, quota, counts_in: Some(&counts_in) };
                     let Ok(actor) = system.prepare(only) else { continue };
                     assert!(alive.fetch_add(1, Ordering::SeqCst) < u64::from(MAX), "one more than may be alive");
                     alive.fetch_sub(1, Ordering::SeqCst);
@@ -40,8 +40,7 @@ fn who_hears_of_an_end_finds_the_place_in_the_quota_free() {
         let system = Arc::<System>::default();
         let quota = Quota::new(1, None);
         for _ in 0..2 {
-            let only =
-                Prepare { class: "test".into(), limits: LIMITS, quota: Quota::new(0, None), counts_in: Some(Arc::clone(&quota)) };
+            let only = Prepare { class: "test".into(), limits: LIMITS, quota: Quota::new(0, None), counts_in: Some(&quota) };
             let actor = system.prepare(only).unwrap();
             let watcher = idle(&system);
             watcher.monitor(&actor).unwrap();

@@ -71,6 +71,7 @@ pub(super) struct Inner {
 }
 
 impl Actor {
+    #[inline]
     pub(super) fn new(id: ActorId, class: Arc<str>, limits: ActorLimits, quota: Arc<Quota>, charge: Option<Charge>) -> Self {
         let inner = Inner {
             alive: true,

@@ -20,7 +20,7 @@ use super::timer::Timers;
 use super::{Actor, ActorId, ActorLimits, ExitReason, Lookup, Message, TimerError};
 
 /// What a new actor is to be.
-pub struct Prepare {
+pub struct Prepare<'a> {
     /// Name of its class.
     pub class: Arc<str>,
     /// What it may use.
@@ -28,7 +28,7 @@ pub struct Prepare {
     /// What it may spawn.
     pub quota: Arc<Quota>,
     /// Where it counts itself: its spawner's quota. `None` for those that the app starts.
-    pub counts_in: Option<Arc<Quota>>,
+    pub counts_in: Option<&'a Arc<Quota>>,
 }
 
 /// The end of an actor, as its supervisor hears of it.
@@ -85,8 +85,8 @@ impl System {
     ///
     /// # Errors
     /// [`QuotaExceeded`] of the quota that it counts in, or of one above.
-    pub fn prepare(&self, prepare: Prepare) -> Result<Arc<Actor>, QuotaExceeded> {
-        let charge = prepare.counts_in.as_ref().map(Quota::charge).transpose()?;
+    pub fn prepare(&self, prepare: Prepare<'_>) -> Result<Arc<Actor>, QuotaExceeded> {
+        let charge = prepare.counts_in.map(Quota::charge).transpose()?;
         let id = ActorId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         Ok(Arc::new(Actor::new(id, prepare.class, prepare.limits, prepare.quota, charge)))
     }

@@ -5,7 +5,7 @@ use std::thread;
 
 use perigee_cache::Entry;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, oneshot};
-use wasmtime::{InstancePre, Linker, Module, ModuleExport, Store};
+use wasmtime::{Func, InstancePre, Linker, Module, ModuleExport, Store};
 
 use super::dense::{Dense, Image};
 use super::precompiled;
@@ -98,6 +98,8 @@ struct Inner {
 pub(super) struct Linked {
     instance: InstancePre<Guest>,
     memory: Option<ModuleExport>,
+    /// Its functions in order of their names: each spawn looks one up, and Wasmtime's own look-up hashes twice.
+    functions: Arc<[(Box<str>, ModuleExport)]>,
 }
 
 /// What actors that the pool has no place for run: compiled when the first one comes.
@@ -237,17 +239,24 @@ impl Program {
 
 impl Linked {
     fn new(linker: &Linker<Guest>, module: &Module) -> wasmtime::Result<Self> {
-        Ok(Self { instance: linker.instantiate_pre(module)?, memory: module.get_export_index("memory") })
+        let functions = module.exports().filter(|export| export.ty().func().is_some());
+        let mut functions: Vec<_> =
+            functions.filter_map(|export| Some((export.name().into(), module.get_export_index(export.name())?))).collect();
+        functions.sort_unstable_by(|(one, _): &(Box<str>, _), (other, _)| one.cmp(other));
+        let instance = linker.instantiate_pre(module)?;
+        Ok(Self { instance, memory: module.get_export_index("memory"), functions: functions.into() })
     }
 
-    /// Makes an instance in `store`, which then knows the guest's memory.
-    pub(super) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<wasmtime::Instance> {
+    /// Makes an instance in `store`, which then knows the guest's memory. Its function of that name, if it exports one.
+    pub(super) async fn instantiate(&self, store: &mut Store<Guest>, function: &str) -> wasmtime::Result<Option<Func>> {
         let instance = self.instance.instantiate_async(&mut *store).await?;
         if let Some(export) = &self.memory {
             let memory = instance.get_module_export(&mut *store, export).and_then(wasmtime::Extern::into_memory);
             store.data_mut().memory = memory;
         }
-        Ok(instance)
+        let Ok(found) = self.functions.binary_search_by(|(name, _)| (**name).cmp(function)) else { return Ok(None) };
+        let export = self.functions.get(found).map(|(_, export)| export);
+        Ok(export.and_then(|export| instance.get_module_export(&mut *store, export)?.into_func()))
     }
 }
 

@@ -8,7 +8,7 @@ use super::import_module;
 use super::lunatic::{give_error, give_id, link_tag};
 use super::memory::owned_text;
 use crate::guest::Guest;
-use crate::spawn::{Entry, Spawner};
+use crate::spawn::{Entry, Params, Spawner};
 
 pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     import_module!(linker, "perigee", {
@@ -48,7 +48,7 @@ async fn spawn(caller: &mut Caller<'_, Guest>, name: u32, name_len: u32, link: i
     let spawned = match guest.node.spawnable(&guest.class, &name) {
         Ok(class) => {
             let spawner = Spawner::Actor { actor: &guest.actor, class: &guest.class, link: link_tag(link) };
-            let entry = Entry { function: &class.spec.entrypoint, params: &[] };
+            let entry = Entry { function: &class.spec.entrypoint, params: Params::None };
             guest.node.spawn(&class, entry, spawner).await
         }
         Err(error) => Err(error),

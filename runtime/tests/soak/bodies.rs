@@ -32,12 +32,8 @@ struct World {
 
 impl World {
     fn spawn(self: &Arc<Self>, spawner: Option<&Arc<Actor>>, link: Option<i64>, seed: u64) -> Option<Arc<Actor>> {
-        let prepare = Prepare {
-            class: "soak".into(),
-            limits: LIMITS,
-            quota: Arc::clone(&self.quota),
-            counts_in: Some(Arc::clone(&self.quota)),
-        };
+        let prepare =
+            Prepare { class: "soak".into(), limits: LIMITS, quota: Arc::clone(&self.quota), counts_in: Some(&self.quota) };
         let actor = self.system.prepare(prepare).ok()?;
         self.all.lock().unwrap().push(Arc::downgrade(&actor));
         let body = live(Arc::clone(self), Arc::clone(&actor), Dice(seed | 1));

@@ -220,7 +220,7 @@ async fn an_actor_that_ended_is_forgotten_by_those_it_watched() {
 async fn who_hears_of_an_end_finds_neither_id_nor_name_nor_place_taken() {
     let system = Arc::<System>::default();
     let quota = Quota::new(1, None);
-    let only = Prepare { class: "test".into(), limits: LIMITS, quota: Quota::new(0, None), counts_in: Some(Arc::clone(&quota)) };
+    let only = Prepare { class: "test".into(), limits: LIMITS, quota: Quota::new(0, None), counts_in: Some(&quota) };
     let actor = system.prepare(only).unwrap();
     let _exit = system.launch(&actor, None, None, forever()).unwrap();
     system.register("it", actor.id()).unwrap();

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use wasmtime::{Caller, Linker, Result, V128, Val, bail};
 
 use super::{give_error, give_id, link_tag};
@@ -13,8 +14,8 @@ use crate::actor::{Actor, ActorId, Lookup};
 use crate::class::Class;
 use crate::guest::Guest;
 use crate::host::import_module;
-use crate::host::memory::{bytes, owned_text, put_id, split};
-use crate::spawn::{Entry, SpawnError, Spawner};
+use crate::host::memory::{bytes, put_id, split, text};
+use crate::spawn::{Entry, Params, SpawnError, Spawner};
 
 /// "The same as the caller's" among modules and configurations.
 const OWN: i64 = -1;
@@ -60,9 +61,9 @@ async fn spawn(
     id_out: u32,
 ) -> Result<u32> {
     let class = class_of(caller.data_mut(), config, module)?;
-    let function = owned_text(caller, function, function_len)?;
-    let params = read_params(caller, params, params_len)?;
-    match spawn_function(caller, &class, link, &function, &params).await {
+    let (memory, _) = split(caller)?;
+    let (function, params) = (text(memory, function, function_len)?.to_owned(), read_params(memory, params, params_len)?);
+    match spawn_function(caller, class.as_ref(), link, &function, params).await {
         Ok(id) => give_id(caller, id_out, id.0),
         Err(error) => give_error(caller, id_out, &error),
     }
@@ -88,9 +89,9 @@ async fn get_or_spawn(
     id_out: u32,
 ) -> Result<u32> {
     let class = class_of(caller.data_mut(), config, module)?;
-    let name = owned_text(caller, name, name_len)?;
-    let function = owned_text(caller, function, function_len)?;
-    let params = read_params(caller, params, params_len)?;
+    let (memory, _) = split(caller)?;
+    let name = text(memory, name, name_len)?.to_owned();
+    let (function, params) = (text(memory, function, function_len)?.to_owned(), read_params(memory, params, params_len)?);
     let system = Arc::clone(&caller.data().node.system);
     put_id(caller, node_out, 0)?;
     let reservation = match system.lookup_or_reserve(&name).await? {
@@ -100,7 +101,7 @@ async fn get_or_spawn(
         }
         Lookup::Reserved(reservation) => reservation,
     };
-    match spawn_function(caller, &class, link, &function, &params).await {
+    match spawn_function(caller, class.as_ref(), link, &function, params).await {
         Ok(id) => {
             // One that has ended already leaves the name free.
             if let Some(actor) = system.find(id) {
@@ -114,37 +115,39 @@ async fn get_or_spawn(
 
 async fn spawn_function(
     caller: &mut Caller<'_, Guest>,
-    class: &Arc<Class>,
+    class: Option<&Arc<Class>>,
     link: i64,
     function: &str,
-    params: &[Val],
+    params: Params,
 ) -> Result<ActorId, SpawnError> {
     let guest = caller.data();
     guest.class.check_spawn(&guest.class.name)?;
     let spawner = Spawner::Actor { actor: &guest.actor, class: &guest.class, link: link_tag(link) };
-    guest.node.spawn(class, Entry { function, params }, spawner).await
+    guest.node.spawn(class.unwrap_or(&guest.class), Entry { function, params }, spawner).await
 }
 
-/// What a spawn with these makes: an actor of the guest's own class, or of one that is derived from it.
-fn class_of(guest: &mut Guest, config: i64, module: i64) -> Result<Arc<Class>> {
+/// What a spawn with these makes: an actor of the guest's own class (`None`), or of one that is derived from it.
+fn class_of(guest: &mut Guest, config: i64, module: i64) -> Result<Option<Arc<Class>>> {
+    if (config, module) == (OWN, OWN) {
+        return Ok(None);
+    }
     let base = match module {
         OWN => Arc::clone(&guest.class),
         id => Arc::clone(&guest.makings().modules.get(id.cast_unsigned())?.class),
     };
     match config {
-        OWN => Ok(base),
-        id => Ok(guest.makings().configurations.get_mut(id.cast_unsigned())?.class(&base)),
+        OWN => Ok(Some(base)),
+        id => Ok(Some(guest.makings().configurations.get_mut(id.cast_unsigned())?.class(&base))),
     }
 }
 
 /// Parameters are packed: a byte for the type, 16 for the value.
-fn read_params(caller: &mut Caller<'_, Guest>, ptr: u32, len: u32) -> Result<Vec<Val>> {
-    let (memory, _) = split(caller)?;
+fn read_params(memory: &[u8], ptr: u32, len: u32) -> Result<Params> {
     let packed = bytes(memory, ptr, len)?.chunks_exact(PARAM_BYTES);
     if !packed.remainder().is_empty() {
         bail!("{len} bytes of parameters: each takes {PARAM_BYTES}");
     }
-    packed.map(read_param).collect()
+    Ok(packed.map(read_param).collect::<Result<SmallVec<[Val; 2]>>>()?.into())
 }
 
 fn read_param(packed: &[u8]) -> Result<Val> {
