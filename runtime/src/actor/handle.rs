@@ -10,7 +10,7 @@ use super::link::Relations;
 use super::look::Look;
 use super::mailbox::{Mailbox, Room};
 use super::quota::{Charge, Quota};
-use super::sync::{AtomicBool, AtomicU8, AtomicU64, Mutex, MutexGuard, Ordering};
+use super::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 use super::{ActorId, ExitReason};
 
 /// What one actor may use, in bytes.
@@ -24,48 +24,53 @@ pub struct ActorLimits {
 
 /// An actor, as everybody but itself sees it. It outlives its end as long as somebody holds it, and is then dead.
 ///
-/// In this order: a core that writes takes a whole cache line from the others. What its own task writes for each message and
-/// what its senders write are apart, with what is only read between them.
+/// In this order: a core that writes takes a whole cache line from the others. What its senders look at comes first, so that
+/// a message to one that is in no cache takes as few lines as possible: two, where its block begins with a line. What its own
+/// task writes for each message comes last, and between them is what is seldom written.
 #[repr(C)]
 pub struct Actor {
-    pub(super) own: Own,
-    /// Whether it received what still takes room in its mailbox: what its task asks each time that it pauses, without the lock.
-    pub(super) uncounted: AtomicBool,
-    /// How many it holds back, up to 255: what its task asks each time that it pauses, without the lock.
-    pub(super) held_back: AtomicU8,
-    /// Whether its end was decided: what its task asks each time that it runs, without the lock.
-    is_ending: AtomicBool,
-    pub(super) look: Look,
+    pub(super) account: Account,
+    pub(super) mailbox_limit: usize,
+    inner: Mutex<Inner>,
+    pub(super) id: ActorId,
     /// What it may spawn.
     quota: Arc<Quota>,
     class: Arc<str>,
-    pub(super) id: ActorId,
-    pub(super) mailbox_limit: usize,
-    pub(super) account: Account,
-    inner: Mutex<Inner>,
+    pub(super) look: Look,
+    /// Whether its end was decided: what its task asks each time that it runs, without the lock.
+    is_ending: AtomicBool,
+    /// How many it holds back, up to 255: what its task asks each time that it pauses, without the lock.
+    pub(super) held_back: AtomicU8,
+    /// Whether it received what still takes room in its mailbox: what its task asks each time that it pauses, without the lock.
+    pub(super) uncounted: AtomicBool,
+    pub(super) own: Own,
 }
 
 /// What its own task alone writes, for each message.
 #[derive(Default)]
 pub(super) struct Own {
     pub(super) inbox: Mutex<Inbox>,
+    /// What is left in its inbox.
+    pub(super) at_hand: AtomicUsize,
     /// What it received and is done with, which is still charged, in bytes.
     pub(super) unreleased: AtomicU64,
 }
 
-/// All that other actors change. Held for a few instructions, never across an await or a call into other code.
+/// All that other actors change. Held for a few instructions, never across an await or a call into other code. What each
+/// message needs is in front.
+#[repr(C)]
 pub(super) struct Inner {
     pub(super) alive: bool,
+    pub(super) dies_with_links: bool,
     pub(super) mailbox: Mailbox,
+    /// Of its task, from the first poll on.
+    pub(super) waker: Option<Waker>,
     /// `None` for the many that have none.
     pub(super) relations: Option<Box<Relations>>,
-    pub(super) dies_with_links: bool,
     /// Set once: the end that others decided for it.
     pub(super) killed: Option<ExitReason>,
     /// Holds back those that it has spawned.
     pub(super) gate: Gate,
-    /// Of its task, from the first poll on.
-    pub(super) waker: Option<Waker>,
     /// Its place in its spawner's quota, given back at its end.
     pub(super) charge: Option<Charge>,
 }

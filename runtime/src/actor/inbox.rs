@@ -62,6 +62,7 @@ impl Actor {
     pub(super) fn take_or_lock(&self, filter: &Filter) -> Result<Envelope, MutexGuard<'_, Inner>> {
         let (mut inbox, share) = (self.inbox(), mailbox::share(self.mailbox_limit));
         if let Some(envelope) = inbox.take(filter, 0) {
+            self.own.at_hand.store(inbox.len(), Ordering::Relaxed);
             self.note_uncounted(true);
             if inbox.received.bytes >= share {
                 self.count_with(inbox);
@@ -72,6 +73,7 @@ impl Actor {
         let mut inner = self.lock();
         inner.mailbox.fill(&mut inbox);
         let taken = if inbox.len() > searched { inbox.take(filter, searched) } else { None };
+        self.own.at_hand.store(inbox.len(), Ordering::Relaxed);
         if inbox.received.bytes >= share {
             inner.mailbox.count(inbox.received());
         }
@@ -83,7 +85,7 @@ impl Actor {
 
     /// How many it can take, at the least, without a look at its mailbox.
     pub(crate) fn at_hand(&self) -> usize {
-        self.inbox().len()
+        self.own.at_hand.load(Ordering::Relaxed)
     }
 
     /// Has what it received take room no longer. Only its own task does so.

@@ -2,31 +2,15 @@
 //!
 //! Plain data without a lock of its own; [`Actor`](super::Actor) guards it.
 
+mod line;
+
 use std::collections::VecDeque;
 use std::task::Waker;
 
+use self::line::{Line, SHARES};
 use super::account::Account;
 use super::inbox::{Inbox, Received};
 use super::{ActorId, Envelope, Filter};
-
-/// Of a mailbox, what is let in at once: senders wait until so much of it is free, and one that waited may send so much before
-/// the next one has its turn. A sender that was let in for a single message would have to be suspended and woken for each.
-const SHARES: usize = 8;
-
-/// A sender that waits for room. It has its place until its message is delivered, or it gives up.
-struct Waiting {
-    ticket: u64,
-    cost: usize,
-    waker: Waker,
-    /// There is room for its message, and it was told so.
-    is_let_in: bool,
-}
-
-/// What a sender that was let in may still send before others that wait, in bytes.
-struct Turn {
-    sender: ActorId,
-    left: usize,
-}
 
 /// Who delivers a message.
 #[derive(Debug, Default, Clone, Copy)]
@@ -55,22 +39,21 @@ pub(super) fn share(limit: usize) -> usize {
     limit / SHARES
 }
 
+/// What each delivery looks at is in front, side by side.
 #[derive(Default)]
+#[repr(C)]
 pub(super) struct Mailbox {
-    queue: VecDeque<Envelope>,
-    /// Messages in the inbox of the actor, which still take room.
-    in_inbox: usize,
     /// Cost of the messages in the queue and in the inbox.
     bytes: usize,
+    /// `None`: no sender has waited yet.
+    line: Option<Box<Line>>,
+    queue: VecDeque<Envelope>,
     /// What the actor waits for.
     awaited: Option<Filter>,
+    /// Messages in the inbox of the actor, which still take room.
+    in_inbox: usize,
     /// What came for `awaited`, and how much was queued before it. It never was in the queue, so it takes no room there.
     delivered: Option<(Envelope, usize)>,
-    /// In the order of their tickets, which is that of their coming.
-    senders: VecDeque<Waiting>,
-    next_ticket: u64,
-    /// Of those that were let in last, as long as others wait.
-    turns: VecDeque<Turn>,
 }
 
 /// What became of a delivery.
@@ -97,7 +80,7 @@ impl Mailbox {
     }
 
     pub(super) fn waiting_senders(&self) -> usize {
-        self.senders.len()
+        self.line.as_ref().map_or(0, |line| line.len())
     }
 
     /// Hands over past the queue what the actor waits for, however full the queue is: the wait could not end otherwise.
@@ -105,8 +88,8 @@ impl Mailbox {
     pub(super) fn deliver(&mut self, envelope: Envelope, from: Origin, room: Room, account: &Account) -> Delivery {
         let size = envelope.mailbox_cost();
         let delivery = self.try_deliver(envelope, size, from, room, account);
-        if !matches!(delivery, Delivery::Full(_)) {
-            self.count_turn(from, size, room.share);
+        if let Some(line) = self.line.as_mut().filter(|_| !matches!(delivery, Delivery::Full(_))) {
+            line.count_turn(from, size, room.share);
         }
         delivery
     }
@@ -186,56 +169,24 @@ impl Mailbox {
         }
     }
 
-    pub(super) fn has_waiting_senders(&self) -> bool {
-        !self.senders.is_empty()
-    }
-
-    fn place(&self, ticket: u64) -> Option<usize> {
-        self.senders.binary_search_by_key(&ticket, |waiting| waiting.ticket).ok()
-    }
-
     /// Whether a message of that size comes before those of others that wait.
     fn is_let_in(&self, from: Origin, size: usize) -> bool {
-        match from.ticket {
-            None => {
-                self.senders.is_empty() || self.turns.iter().any(|turn| Some(turn.sender) == from.sender && turn.left >= size)
-            }
-            Some(ticket) => self.place(ticket).is_some_and(|place| self.senders[place].is_let_in),
-        }
+        self.line.as_ref().is_none_or(|line| line.is_let_in(from, size))
     }
 
-    /// Begins the turn of one that waited, or counts what it sent in it.
-    fn count_turn(&mut self, from: Origin, size: usize, share: usize) {
-        let Some(sender) = from.sender.filter(|_| !self.senders.is_empty()) else { return };
-        if from.ticket.is_some() {
-            self.turns.truncate(SHARES - 1);
-            self.turns.push_front(Turn { sender, left: share.saturating_sub(size) });
-        } else if let Some(turn) = self.turns.iter_mut().find(|turn| turn.sender == sender) {
-            turn.left = turn.left.saturating_sub(size);
-        }
+    pub(super) fn has_waiting_senders(&self) -> bool {
+        self.waiting_senders() > 0
     }
 
     /// Queues a sender, or renews its waker. One that was let in and found no room after all keeps its place. Returns its
     /// ticket.
     pub(super) fn wait_for_room(&mut self, from: Origin, cost: usize, waker: &Waker) -> u64 {
-        if let Some((ticket, place)) = from.ticket.and_then(|ticket| Some((ticket, self.place(ticket)?))) {
-            let waiting = &mut self.senders[place];
-            waiting.waker.clone_from(waker);
-            waiting.is_let_in = false;
-            return ticket;
-        }
-        self.turns.retain(|turn| Some(turn.sender) != from.sender);
-        self.next_ticket += 1;
-        self.senders.push_back(Waiting { ticket: self.next_ticket, cost, waker: waker.clone(), is_let_in: false });
-        self.next_ticket
+        self.line.get_or_insert_default().wait(from, cost, waker)
     }
 
     pub(super) fn forget_sender(&mut self, ticket: u64) {
-        if let Some(place) = self.place(ticket) {
-            self.senders.remove(place);
-        }
-        if self.senders.is_empty() {
-            self.turns.clear();
+        if let Some(line) = &mut self.line {
+            line.forget(ticket);
         }
     }
 
@@ -245,10 +196,11 @@ impl Mailbox {
     pub(super) fn admit(&mut self, room: Room) -> Vec<Waker> {
         let mut free = room.free;
         let mut admitted = Vec::new();
+        let Some(line) = &mut self.line else { return admitted };
         if free < room.share && self.queue.len() + self.in_inbox > 0 && self.awaited.is_none() {
             return admitted;
         }
-        for (place, waiting) in self.senders.iter_mut().enumerate() {
+        for (place, waiting) in line.iter_mut().enumerate() {
             if waiting.cost > free && (self.bytes > 0 || place > 0) {
                 break;
             }
@@ -263,11 +215,10 @@ impl Mailbox {
     /// Empties it when its actor has ended: the senders that wait learn that by trying again.
     pub(super) fn close(&mut self) -> (VecDeque<Envelope>, Vec<Waker>) {
         self.awaited = None;
-        self.turns.clear();
         (self.bytes, self.in_inbox) = (0, 0);
         let mut left = std::mem::take(&mut self.queue);
         left.extend(self.take_delivered());
-        (left, self.senders.drain(..).map(|waiting| waiting.waker).collect())
+        (left, self.line.take().map_or_else(Vec::new, |line| line.leave()))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use super::ActorId;
 
@@ -56,7 +57,7 @@ pub struct Message {
     /// Its bytes.
     pub data: Data,
     /// Its resources; `None` where one was taken out.
-    pub resources: Vec<Option<Resource>>,
+    pub resources: ThinVec<Option<Resource>>,
 }
 
 impl Message {

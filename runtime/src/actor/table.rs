@@ -12,7 +12,10 @@ const SHARDS: usize = 64;
 #[cfg(interleavings)]
 const SHARDS: usize = 1;
 
-type Shard = Mutex<NumberMap<ActorId, Arc<Actor>>>;
+/// On cache lines of its own: ids that follow each other are in shards that do.
+#[derive(Default)]
+#[repr(align(64))]
+struct Shard(Mutex<NumberMap<ActorId, Arc<Actor>>>);
 
 pub(super) struct Table([Shard; SHARDS]);
 
@@ -25,7 +28,7 @@ impl Default for Table {
 impl Table {
     fn shard(&self, id: ActorId) -> MutexGuard<'_, NumberMap<ActorId, Arc<Actor>>> {
         let index = usize::try_from(id.0 % SHARDS as u64).unwrap_or_default();
-        self.0[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.0[index].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn insert(&self, actor: Arc<Actor>) {
@@ -47,18 +50,18 @@ impl Table {
 
     /// Ids of all, in parts: each is that of a moment, and no lock is held in between.
     pub(super) fn parts(&self) -> impl Iterator<Item = Vec<ActorId>> {
-        self.0.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect())
+        self.0.iter().map(|Shard(shard)| shard.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect())
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Actor>> {
         let mut all = Vec::new();
-        for shard in &self.0 {
+        for Shard(shard) in &self.0 {
             all.extend(shard.lock().unwrap_or_else(PoisonError::into_inner).values().cloned());
         }
         all
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.0.iter().map(|Shard(shard)| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
 use wasmtime::{Result, bail};
 
 use crate::actor::{Actor, Data, Envelope, Message, Resource};
@@ -35,7 +36,7 @@ impl Scratch {
         };
         data.clear();
         data.reserve(usize::try_from(capacity).unwrap_or(usize::MAX).min(MAX_CAPACITY));
-        self.envelope = Some(Envelope::Message(Message { tag, data, resources: Vec::new() }));
+        self.envelope = Some(Envelope::Message(Message { tag, data, resources: ThinVec::new() }));
     }
 
     /// Keeps what was received, which stays charged until the next.

@@ -6,6 +6,7 @@
 //! `try_send` and `try_receive` never wait, and cost half of what a call costs that may: who has to wait after all calls the
 //! other one. A guest that was told that there is more to receive tries first.
 
+use thin_vec::ThinVec;
 use wasmtime::{Caller, Linker, Result};
 
 use crate::actor::{ActorId, Began, Data, Envelope, Message};
@@ -60,7 +61,7 @@ async fn send(caller: &mut Caller<'_, Guest>, process: u64, tag: i64, ptr: u32, 
 }
 
 fn message(tag: i64, bytes: &[u8]) -> Message {
-    Message { tag, data: Data::from_slice(bytes), resources: Vec::new() }
+    Message { tag, data: Data::from_slice(bytes), resources: ThinVec::new() }
 }
 
 /// Where the guest wants what it receives.
