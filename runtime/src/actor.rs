@@ -24,13 +24,14 @@ mod message;
 mod quota;
 mod receive;
 mod registry;
+mod run;
 mod send;
 mod stop;
 mod sync;
 mod system;
 mod table;
-mod task;
 mod timer;
+mod turn;
 
 pub use exit::{Ended, ExitReason};
 pub(crate) use gate::{Pause, go_behind};

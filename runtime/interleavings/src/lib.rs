@@ -31,6 +31,7 @@ mod links;
 mod mailbox;
 mod quota;
 mod signals;
+mod turns;
 
 /// Orders that a scenario is run in by either scheduler: enough for each of the defects that were tried out, in all seconds.
 const RUNS: usize = 500;
@@ -84,7 +85,7 @@ fn message(tag: i64, number: u8) -> Message {
 }
 
 /// Sends from a thread that is no actor's.
-fn send(receiver: &Actor, message: Message) {
+fn send(receiver: &Arc<Actor>, message: Message) {
     block_on(receiver.send(message, None)).unwrap();
 }
 
@@ -108,6 +109,13 @@ async fn once<F: Future>(future: F) -> Option<F::Output> {
         Poll::Pending => Poll::Ready(None),
     })
     .await
+}
+
+/// Waits until nobody else holds an actor: its task does for a moment after its end was told.
+fn left_alone(actor: &Arc<Actor>) {
+    while Arc::strong_count(actor) > 1 {
+        thread::yield_now();
+    }
 }
 
 /// Runs on a thread of its own.

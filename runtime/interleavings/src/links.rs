@@ -35,7 +35,7 @@ fn a_link_that_races_with_an_end_is_told_of_it_once() {
         let told = heard(&watcher);
         assert!(told == [Some(2)] || told == [Some(1), Some(2)], "{told:?}");
         assert_eq!(watcher.memory(), 0);
-        assert_eq!(Arc::strong_count(&failing), 1, "nobody holds it any more");
+        left_alone(&failing);
     });
 }
 
@@ -54,7 +54,7 @@ fn a_monitor_that_races_with_an_end_is_told_of_it_once() {
         let later = heard(&watcher);
         assert_eq!(later, if at_once.is_empty() { vec![None] } else { vec![] }, "after {at_once:?}");
         assert_eq!(watcher.memory(), 0);
-        assert_eq!(Arc::strong_count(&failing), 1, "nobody holds it any more");
+        left_alone(&failing);
     });
 }
 
@@ -102,12 +102,12 @@ fn links_made_and_taken_back_from_both_sides_leave_nothing() {
         // What the first watches, or watched once, holds it no more; what watches it hears of its end by that alone, and lives.
         first.kill();
         assert_eq!(reason(first_exit), ExitReason::Killed);
-        assert_eq!(Arc::strong_count(&first), 1, "nobody holds it any more");
+        left_alone(&first);
         assert_eq!(heard(&second), [None]);
         assert_eq!(second.memory(), 0);
         second.kill();
         assert_eq!(reason(second_exit), ExitReason::Killed);
-        assert_eq!(Arc::strong_count(&second), 1, "nobody holds it any more");
+        left_alone(&second);
     });
 }
 

@@ -14,11 +14,11 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::Poll;
 
 use super::Actor;
 use super::sync::{self, Ordering, thread_local};
+use super::turn::Task;
 
 /// Slice ends after which a whole slice has passed since any moment before.
 const WHOLE: u8 = 2;
@@ -36,6 +36,8 @@ thread_local! {
 pub(crate) enum Pause {
     /// It waits for something.
     Suspended,
+    /// It waits for a message.
+    Receives,
     /// It waits for a message, and has done what it was asked to (`idle.rs`).
     Settled,
     /// Its time slice is over.
@@ -56,21 +58,18 @@ impl Pause {
     }
 }
 
-/// The task of an actor that has not started.
-pub(super) type Held = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 /// Those that an actor holds back, each with the ends of slices until it is let go.
 #[derive(Default)]
-pub(super) struct Gate(Vec<(u8, Held)>);
+pub(super) struct Gate(Vec<(u8, Task)>);
 
 impl Gate {
     /// For whoever has the lock, to be started behind it.
-    pub(super) fn open(&mut self) -> Vec<(u8, Held)> {
+    pub(super) fn open(&mut self) -> Vec<(u8, Task)> {
         std::mem::take(&mut self.0)
     }
 
     /// A slice of the spawner is over.
-    fn slice_over(&mut self) -> Vec<(u8, Held)> {
+    fn slice_over(&mut self) -> Vec<(u8, Task)> {
         self.0.iter_mut().for_each(|(slices, _)| *slices -= 1);
         let due = self.0.partition_point(|(slices, _)| *slices == 0);
         self.0.drain(..due).collect()
@@ -78,7 +77,7 @@ impl Gate {
 }
 
 /// Starts them, in the order in which they were spawned.
-pub(super) fn let_go(held: Vec<(u8, Held)>) {
+pub(super) fn let_go(held: Vec<(u8, Task)>) {
     for (_, task) in held {
         sync::spawn(task);
     }
@@ -86,7 +85,7 @@ pub(super) fn let_go(held: Vec<(u8, Held)>) {
 
 impl Actor {
     /// Starts the task of one that it has spawned as soon as it may run.
-    pub(super) fn hold_back(&self, task: Held) {
+    pub(super) fn hold_back(&self, task: Task) {
         let mut inner = self.lock();
         if inner.alive {
             inner.gate.0.push((WHOLE, task));

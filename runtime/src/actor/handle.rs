@@ -11,6 +11,7 @@ use super::look::Look;
 use super::mailbox::{Mailbox, Room};
 use super::quota::{Charge, Quota};
 use super::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
+use super::turn::Body;
 use super::{ActorId, ExitReason};
 
 /// What one actor may use, in bytes.
@@ -44,6 +45,7 @@ pub struct Actor {
     /// Whether it received what still takes room in its mailbox: what its task asks each time that it pauses, without the lock.
     pub(super) uncounted: AtomicBool,
     pub(super) own: Own,
+    pub(super) body: Body,
 }
 
 /// What its own task alone writes, for each message.
@@ -99,6 +101,7 @@ impl Actor {
             is_ending: AtomicBool::new(false),
             look: Look::default(),
             own: Own::default(),
+            body: Body::default(),
             uncounted: AtomicBool::new(false),
             inner: Mutex::new(inner),
         }

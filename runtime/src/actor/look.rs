@@ -63,7 +63,7 @@ impl Look {
     /// The poll is over, and the body is not.
     pub(super) fn pauses(&self, pause: Pause) {
         let phase = match pause {
-            Pause::Suspended => SUSPENDED,
+            Pause::Suspended | Pause::Receives => SUSPENDED,
             Pause::Settled => SETTLED,
             Pause::SliceOver | Pause::MakesWay => READY,
         };

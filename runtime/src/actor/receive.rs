@@ -112,6 +112,10 @@ impl<T: Future<Output = ()>> Future for Deadline<'_, T> {
             Pause::Settled.note();
             return Poll::Ready(Waited::Asked);
         }
+        // Unless it has settled, which was said.
+        if Pause::noted() == Pause::Suspended {
+            Pause::Receives.note();
+        }
         Poll::Pending
     }
 }

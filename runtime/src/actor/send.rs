@@ -1,6 +1,7 @@
 //! Sending: to a mailbox with room at once, to a full one after a wait.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use super::mailbox::{Delivery, Origin};
@@ -55,7 +56,7 @@ impl Actor {
     ///
     /// # Errors
     /// [`SendError::TooLarge`].
-    pub fn try_send(&self, message: Message, sender: Option<ActorId>) -> Result<Option<Message>, SendError> {
+    pub fn try_send(self: &Arc<Self>, message: Message, sender: Option<ActorId>) -> Result<Option<Message>, SendError> {
         self.takes(message.cost())?;
         Ok(match self.try_deliver(Envelope::Message(message), sender, None) {
             Some(Envelope::Message(message)) => Some(message),
@@ -70,7 +71,7 @@ impl Actor {
     ///
     /// # Errors
     /// [`SendError::TooLarge`].
-    pub async fn send(&self, message: Message, sender: Option<&Self>) -> Result<(), SendError> {
+    pub async fn send(self: &Arc<Self>, message: Message, sender: Option<&Self>) -> Result<(), SendError> {
         self.count_if(sender);
         let id = sender.map(|sender| sender.id);
         let Some(message) = self.try_send(message, id)? else { return Ok(()) };
@@ -90,7 +91,7 @@ impl Actor {
     ///
     /// # Errors
     /// [`SendError::TooLarge`].
-    pub(crate) async fn send_made(&self, make: impl Fn() -> Message, sender: &Self) -> Result<(), SendError> {
+    pub(crate) async fn send_made(self: &Arc<Self>, make: impl Fn() -> Message, sender: &Self) -> Result<(), SendError> {
         self.count_if(Some(sender));
         if self.try_send(make(), Some(sender.id))?.is_none() {
             return Ok(());
@@ -125,7 +126,7 @@ impl Actor {
     /// `Some`: there is no room for it, or others came first. Who waits has its place then, under the same lock: it hears of
     /// all room that is made from here on.
     fn try_deliver(
-        &self,
+        self: &Arc<Self>,
         envelope: Envelope,
         sender: Option<ActorId>,
         waits: Option<(&mut Place<'_>, &Waker)>,
@@ -149,7 +150,7 @@ impl Actor {
             }
         };
         if let Some(waker) = waker {
-            waker.wake();
+            self.wake_for_message(waker);
         }
         None
     }

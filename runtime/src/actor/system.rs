@@ -12,11 +12,12 @@ use super::exit::Ended;
 use super::link::LinkError;
 use super::quota::{Quota, QuotaExceeded};
 use super::registry::{NameError, Registry};
+use super::run::Run;
 use super::stop::Stopping;
 use super::sync::{self, AtomicU64, Ordering};
 use super::table::Table;
-use super::task::Task;
 use super::timer::Timers;
+use super::turn::Task;
 use super::{Actor, ActorId, ActorLimits, ExitReason, Lookup, Message, TimerError};
 
 /// What a new actor is to be.
@@ -130,7 +131,8 @@ impl System {
             actor.look.spawned_by(spawner.id);
         }
         self.table.insert(Arc::clone(actor));
-        let task = Box::pin(Task::new(Counted::new(Arc::clone(self)), Arc::clone(actor), told, body));
+        let run = Run::new(Counted::new(Arc::clone(self)), Arc::clone(actor), told, body);
+        let task = Task::new(Arc::clone(actor), Box::pin(run));
         match spawner {
             Some(spawner) => spawner.hold_back(task),
             None => sync::spawn(task),

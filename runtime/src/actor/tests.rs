@@ -11,6 +11,7 @@ mod bounds;
 mod ends;
 mod idle;
 mod look;
+mod turns;
 
 const LIMITS: ActorLimits = ActorLimits { memory: 1 << 20, mailbox: 1 << 10 };
 

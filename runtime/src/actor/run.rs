@@ -1,4 +1,4 @@
-//! The task of one actor: polls its body until that ends or somebody ends it, then buries it.
+//! What one actor runs: polls its body until that ends or somebody ends it, then buries it.
 //!
 //! It is written out rather than an `async` block, in which what is awaited would have its place twice: every live actor pays
 //! for that in memory, every spawn in copying.
@@ -18,7 +18,7 @@ use super::system::Counted;
 use super::{Actor, Exit, ExitReason};
 
 pin_project! {
-    pub(super) struct Task<F> {
+    pub(super) struct Run<F> {
         actor: Arc<Actor>,
         // Who hears of its end, beside its links.
         told: Option<oneshot::Sender<Exit>>,
@@ -32,7 +32,7 @@ pin_project! {
     }
 }
 
-impl<F> Task<F> {
+impl<F> Run<F> {
     pub(super) fn new(system: Counted, actor: Arc<Actor>, told: Option<oneshot::Sender<Exit>>, body: F) -> Self {
         Self { actor, told, waker: None, body: Some(body), system }
     }
@@ -46,7 +46,7 @@ fn be_woken(actor: &Actor, known: &mut Option<Waker>, waker: &Waker) {
     }
 }
 
-impl<F: Future<Output: Into<Ended>>> Task<F> {
+impl<F: Future<Output: Into<Ended>>> Run<F> {
     /// Of an end that was decided by others, the reason is found by [`Actor::finish`].
     fn poll_body(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
         let mut this = self.project();
@@ -84,7 +84,7 @@ impl<F: Future<Output: Into<Ended>>> Task<F> {
     }
 }
 
-impl<F: Future<Output: Into<Ended>>> Future for Task<F> {
+impl<F: Future<Output: Into<Ended>>> Future for Run<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
