@@ -18,8 +18,6 @@ pub(super) use shuttle::{
     },
     thread_local,
 };
-#[cfg(interleavings)]
-pub(super) use std::cell::Cell;
 
 /// Runs a task of its own. Whoever needs to know of its end sees to that.
 pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) {

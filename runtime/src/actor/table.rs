@@ -15,7 +15,15 @@ const SHARDS: usize = 1;
 /// On cache lines of its own: ids that follow each other are in shards that do.
 #[derive(Default)]
 #[repr(align(64))]
-struct Shard(Mutex<NumberMap<ActorId, Arc<Actor>>>);
+struct Shard(Mutex<Actors>);
+
+type Actors = NumberMap<ActorId, Arc<Actor>>;
+
+impl Shard {
+    fn lock(&self) -> MutexGuard<'_, Actors> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 pub(super) struct Table([Shard; SHARDS]);
 
@@ -26,9 +34,9 @@ impl Default for Table {
 }
 
 impl Table {
-    fn shard(&self, id: ActorId) -> MutexGuard<'_, NumberMap<ActorId, Arc<Actor>>> {
+    fn shard(&self, id: ActorId) -> MutexGuard<'_, Actors> {
         let index = usize::try_from(id.0 % SHARDS as u64).unwrap_or_default();
-        self.0[index].0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0[index].lock()
     }
 
     pub(super) fn insert(&self, actor: Arc<Actor>) {
@@ -50,18 +58,18 @@ impl Table {
 
     /// Ids of all, in parts: each is that of a moment, and no lock is held in between.
     pub(super) fn parts(&self) -> impl Iterator<Item = Vec<ActorId>> {
-        self.0.iter().map(|Shard(shard)| shard.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect())
+        self.0.iter().map(|shard| shard.lock().keys().copied().collect())
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Actor>> {
         let mut all = Vec::new();
-        for Shard(shard) in &self.0 {
-            all.extend(shard.lock().unwrap_or_else(PoisonError::into_inner).values().cloned());
+        for shard in &self.0 {
+            all.extend(shard.lock().values().cloned());
         }
         all
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|Shard(shard)| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.0.iter().map(|shard| shard.lock().len()).sum()
     }
 }

@@ -61,11 +61,9 @@ impl Future for Task {
         let polled = self.0.take_turn(context);
         let mut goes_on = polled.is_ready() || Pause::noted() == Pause::Receives;
         for _ in 0..BEHIND {
-            let Some((actor, waker)) = NEXT.with(Cell::take) else { break };
-            if !goes_on {
-                waker.wake();
-                break;
-            }
+            // Who is not to go on leaves the next one to its task.
+            let next = if goes_on { NEXT.with(Cell::take) } else { None };
+            let Some((actor, waker)) = next else { break };
             let ended = actor.take_turn(&mut Context::from_waker(&waker)).is_ready();
             if ended {
                 // Its task hears of it.
