@@ -10,6 +10,7 @@
 //! ```
 
 mod account;
+mod brief;
 mod end;
 mod exit;
 mod gate;

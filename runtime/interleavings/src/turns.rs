@@ -33,3 +33,65 @@ fn whoever_is_woken_while_it_has_a_turn_has_another_one() {
         left_alone(&receiver);
     });
 }
+
+/// Guards `first_turns`, which gives a task to who does not end, and `be_woken`, which passes over `NOBODY`.
+#[test]
+fn one_that_waits_in_its_first_turn_hears_of_what_comes_before_it_has_a_task() {
+    explore(|| {
+        let system = Arc::<System>::default();
+        let (tell, told) = oneshot::channel();
+        let (_, exit) = spawn(&system, {
+            let system = Arc::clone(&system);
+            |own| async move {
+                let child = prepare(&system, LIMITS);
+                let receiver = Arc::clone(&child);
+                let body = async move {
+                    receive(&receiver).await;
+                    receive(&receiver).await;
+                    ExitReason::Exited(7)
+                };
+                let exit = system.launch(&child, Some(&own), None, body).unwrap();
+                drop(tell.send((child, exit)));
+                std::future::pending().await
+            }
+        });
+        let (child, child_exit) = block_on(told).unwrap();
+        block_on(child.send(message(1, 1), None)).unwrap();
+        let sends = {
+            let child = Arc::clone(&child);
+            |own: Arc<Actor>| async move {
+                child.send(message(1, 2), Some(&own)).await.unwrap();
+                ExitReason::Normal
+            }
+        };
+        let (_, sent) = spawn(&system, sends);
+        assert_eq!((reason(sent), reason(child_exit)), (ExitReason::Normal, ExitReason::Exited(7)));
+        left_alone(&child);
+        drop(exit);
+    });
+}
+
+/// As above: its end is decided by others meanwhile.
+#[test]
+fn one_that_waits_in_its_first_turn_is_killed_before_it_has_a_task() {
+    explore(|| {
+        let system = Arc::<System>::default();
+        let (tell, told) = oneshot::channel();
+        let (spawner, _) = spawn(&system, {
+            let system = Arc::clone(&system);
+            |own| async move {
+                let child = prepare(&system, LIMITS);
+                let exit = system.launch(&child, Some(&own), None, std::future::pending::<ExitReason>()).unwrap();
+                drop(tell.send((child, exit)));
+                std::future::pending().await
+            }
+        });
+        let (child, exit) = block_on(told).unwrap();
+        child.kill();
+        assert_eq!(reason(exit), ExitReason::Killed);
+        left_alone(&child);
+        spawner.kill();
+        left_alone(&spawner);
+        assert!(system.is_empty());
+    });
+}

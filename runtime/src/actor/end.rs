@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::exit::Ended;
 use super::link::Relations;
 use super::sync::Mutex;
-use super::{Actor, ExitReason, gate};
+use super::{Actor, ExitReason};
 
 /// Ends that are logged within [`LOG_WINDOW`]: an app that fails in a loop must not fill the node's disk.
 const MAX_LOGGED: u32 = 100;
@@ -19,7 +19,7 @@ const LOG_WINDOW: Duration = Duration::from_secs(1);
 impl Actor {
     /// Marks the end: nothing reaches this actor from now on. An end that others decided comes before its own.
     ///
-    /// Those who wait for room in its mailbox, and those whom it held back, go on.
+    /// Those who wait for room in its mailbox go on.
     pub(super) fn finish(&self, own: Ended) -> (Ended, Option<Box<Relations>>) {
         let mut inner = self.lock();
         inner.alive = false;
@@ -29,11 +29,9 @@ impl Actor {
         let (left, senders) = inner.mailbox.close();
         let relations = inner.relations.take();
         let charge = inner.charge.take();
-        let held_back = inner.gate.open();
         drop(inner);
         drop((left, self.leave_inbox(), charge));
         senders.into_iter().for_each(Waker::wake);
-        gate::let_go(held_back);
         (ended, relations)
     }
 }

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Who spawns many suspends now and then ([`Actor::make_way`]): those run while the processor's caches still have what was
-//! written when they were made, and the next ones get their places.
+//! written when they were made, and the next ones get their places. Who of those that are let go need no task is told by
+//! `brief.rs`.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -63,23 +64,14 @@ impl Pause {
 pub(super) struct Gate(Vec<(u8, Task)>);
 
 impl Gate {
-    /// For whoever has the lock, to be started behind it.
-    pub(super) fn open(&mut self) -> Vec<(u8, Task)> {
-        std::mem::take(&mut self.0)
-    }
-
-    /// A slice of the spawner is over.
-    fn slice_over(&mut self) -> Vec<(u8, Task)> {
-        self.0.iter_mut().for_each(|(slices, _)| *slices -= 1);
-        let due = self.0.partition_point(|(slices, _)| *slices == 0);
-        self.0.drain(..due).collect()
-    }
-}
-
-/// Starts them, in the order in which they were spawned.
-pub(super) fn let_go(held: Vec<(u8, Task)>) {
-    for (_, task) in held {
-        sync::spawn(task);
+    /// Those that this pause of the spawner lets go.
+    fn open(&mut self, pause: Pause) -> Vec<Task> {
+        if pause == Pause::SliceOver {
+            self.0.iter_mut().for_each(|(slices, _)| *slices -= 1);
+            let due = self.0.partition_point(|(slices, _)| *slices == 0);
+            return self.0.drain(..due).map(|(_, task)| task).collect();
+        }
+        std::mem::take(&mut self.0).into_iter().map(|(_, task)| task).collect()
     }
 }
 
@@ -96,16 +88,21 @@ impl Actor {
         }
     }
 
-    /// Lets those go that it has spawned, as far as this pause of its own allows.
-    pub(super) fn pass_gate(&self, pause: Pause) {
-        if self.held_back.load(Ordering::Relaxed) == 0 || pause == Pause::MakesWay {
-            return;
+    /// Whether there is anybody to be let go.
+    #[inline]
+    pub(super) fn holds_back(&self) -> bool {
+        self.held_back.load(Ordering::Relaxed) > 0
+    }
+
+    /// Lets those go that it has spawned, as far as this pause of its own allows, in the order in which they were spawned.
+    pub(super) fn pass_gate(&self, pause: Pause) -> Vec<Task> {
+        if !self.holds_back() || pause == Pause::MakesWay {
+            return Vec::new();
         }
         let mut inner = self.lock();
-        let held = if pause == Pause::SliceOver { inner.gate.slice_over() } else { inner.gate.open() };
+        let due = inner.gate.open(pause);
         self.count_held(&inner.gate);
-        drop(inner);
-        let_go(held);
+        due
     }
 
     fn count_held(&self, gate: &Gate) {

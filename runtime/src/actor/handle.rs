@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
 use super::account::Account;
+use super::brief::Brief;
 use super::gate::Gate;
 use super::inbox::Inbox;
 use super::link::Relations;
@@ -42,6 +43,7 @@ pub struct Actor {
     is_ending: AtomicBool,
     /// How many it holds back, up to 255: what its task asks each time that it pauses, without the lock.
     pub(super) held_back: AtomicU8,
+    pub(super) brief: Brief,
     /// Whether it received what still takes room in its mailbox: what its task asks each time that it pauses, without the lock.
     pub(super) uncounted: AtomicBool,
     pub(super) own: Own,
@@ -98,6 +100,7 @@ impl Actor {
             account,
             quota,
             held_back: AtomicU8::new(0),
+            brief: Brief::default(),
             is_ending: AtomicBool::new(false),
             look: Look::default(),
             own: Own::default(),

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 
+use super::brief::NOBODY;
 use super::exit::Ended;
 use super::gate::Pause;
 use super::system::Counted;
@@ -40,6 +41,9 @@ impl<F> Run<F> {
 
 /// Has others wake this task from here on. The waker of a task stays the same as a rule.
 fn be_woken(actor: &Actor, known: &mut Option<Waker>, waker: &Waker) {
+    if waker.will_wake(NOBODY) {
+        return;
+    }
     if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
         actor.lock().waker = Some(waker.clone());
         *known = Some(waker.clone());
@@ -66,7 +70,6 @@ impl<F: Future<Output: Into<Ended>>> Run<F> {
         match polled {
             Ok(Poll::Pending) => {
                 this.actor.look.pauses(pause);
-                this.actor.pass_gate(pause);
                 this.actor.count_received();
                 Poll::Pending
             }

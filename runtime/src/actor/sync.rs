@@ -5,19 +5,37 @@
 pub(super) use std::{
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI8, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     thread_local,
 };
+
+#[cfg(not(interleavings))]
+pub(super) use tokio::time::Instant;
 
 #[cfg(interleavings)]
 pub(super) use shuttle::{
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI8, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     thread_local,
 };
+
+/// Of a clock that stands still: what is tried out is orders, and the same ones each time.
+#[cfg(interleavings)]
+pub(super) struct Instant;
+
+#[cfg(interleavings)]
+impl Instant {
+    pub(super) fn now() -> Self {
+        Self
+    }
+
+    pub(super) fn elapsed(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+}
 
 /// Runs a task of its own. Whoever needs to know of its end sees to that.
 pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) {

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 
 use super::Actor;
+use super::brief::first_turns;
 use super::gate::Pause;
-use super::sync::{AtomicBool, Ordering, thread_local};
+use super::sync::{self, AtomicBool, Ordering, thread_local};
 
 /// Turns that are taken behind a first one at the most: then whatever else waits for the thread has its own.
 const BEHIND: usize = 64;
@@ -37,7 +38,7 @@ pub(super) struct Body {
 }
 
 /// The task of an actor. Without it there is nothing to run.
-pub(super) struct Task(Arc<Actor>);
+pub(super) struct Task(pub(super) Arc<Actor>);
 
 impl Task {
     pub(super) fn new(actor: Arc<Actor>, run: Run) -> Self {
@@ -58,21 +59,87 @@ impl Future for Task {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let under_way = UnderWay::begin();
-        let polled = self.0.take_turn(context);
-        let mut goes_on = polled.is_ready() || Pause::noted() == Pause::Receives;
-        for _ in 0..BEHIND {
-            // Who is not to go on leaves the next one to its task.
-            let next = if goes_on { NEXT.with(Cell::take) } else { None };
-            let Some((actor, waker)) = next else { break };
-            let ended = actor.take_turn(&mut Context::from_waker(&waker)).is_ready();
-            if ended {
+        let mut row = Row { left: BEHIND };
+        let first = self.0.take_turn(context);
+        let mut goes_on = row.let_go(&self.0, first);
+        while goes_on && row.left > 0 {
+            let Some((actor, waker)) = NEXT.with(Cell::take) else { break };
+            row.left -= 1;
+            let turn = actor.take_turn(&mut Context::from_waker(&waker));
+            if turn == Turn::Ended {
                 // Its task hears of it.
                 waker.wake();
             }
-            goes_on = ended || Pause::noted() == Pause::Receives;
+            goes_on = row.let_go(&actor, turn);
         }
         drop(under_way);
-        polled
+        if first == Turn::Ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// How a turn is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The actor has ended.
+    Ended,
+    /// It goes on later.
+    Paused(Pause),
+    /// It has its turn on another thread.
+    Elsewhere,
+}
+
+impl Turn {
+    /// Whether whom it woke is next, behind it.
+    fn goes_on(self) -> bool {
+        matches!(self, Self::Ended | Self::Paused(Pause::Receives))
+    }
+
+    /// Those that the actor held back until this end of its turn.
+    pub(super) fn lets_go(self, actor: &Actor) -> Vec<Task> {
+        match self {
+            Self::Ended => actor.pass_gate(Pause::Suspended),
+            Self::Paused(pause) => actor.pass_gate(pause),
+            Self::Elsewhere => Vec::new(),
+        }
+    }
+}
+
+/// The turns behind a first one.
+struct Row {
+    /// Those that may be taken yet.
+    left: usize,
+}
+
+impl Row {
+    /// Lets those go that the actor held back until this end of its turn, if any. Whether the row goes on.
+    #[inline]
+    fn let_go(&mut self, actor: &Actor, turn: Turn) -> bool {
+        if actor.holds_back() { self.begin(turn.lets_go(actor), actor, turn) } else { turn }.goes_on()
+    }
+
+    /// Some have their first turns at once, as part of the row. How its last one is over.
+    fn begin(&mut self, mut due: Vec<Task>, spawner: &Actor, turn: Turn) -> Turn {
+        if due.is_empty() {
+            return turn;
+        }
+        if !turn.goes_on() {
+            leave_next();
+        }
+        let at_once = spawner.brief.at_once().min(self.left).min(due.len());
+        // Those that have tasks first: other threads take them meanwhile.
+        due.drain(at_once..).for_each(sync::spawn);
+        if at_once == 0 {
+            return turn;
+        }
+        self.left -= at_once;
+        first_turns(due, &spawner.brief)
+    }
+}
+
+/// Leaves whoever is next to its task.
+fn leave_next() {
+    if let Some((_, waker)) = NEXT.with(Cell::take) {
+        waker.wake();
     }
 }
 
@@ -89,9 +156,7 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         UNDER_WAY.with(|under_way| under_way.set(false));
-        if let Some((_, waker)) = NEXT.with(Cell::take) {
-            waker.wake();
-        }
+        leave_next();
     }
 }
 
@@ -116,18 +181,21 @@ impl Body {
 }
 
 impl Actor {
-    /// Has a turn, unless it has one elsewhere. Ready once it has ended.
-    fn take_turn(&self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(mut body) = self.body.try_lock() else { return Poll::Pending };
-        let Some(run) = &mut *body else { return Poll::Ready(()) };
+    /// Has a turn, unless it has one elsewhere.
+    pub(super) fn take_turn(&self, context: &mut Context<'_>) -> Turn {
+        let Some(mut body) = self.body.try_lock() else { return Turn::Elsewhere };
+        let Some(run) = &mut *body else { return Turn::Ended };
         let polled = run.as_mut().poll(context);
         let ended = if polled.is_ready() { body.take() } else { None };
         drop(body);
-        drop(ended);
-        if polled.is_pending() && self.body.again.load(Ordering::SeqCst) && self.body.again.swap(false, Ordering::SeqCst) {
+        if ended.is_some() {
+            return Turn::Ended;
+        }
+        let pause = Pause::noted();
+        if self.body.again.load(Ordering::SeqCst) && self.body.again.swap(false, Ordering::SeqCst) {
             context.waker().wake_by_ref();
         }
-        polled
+        Turn::Paused(pause)
     }
 
     /// Wakes it for a message: to be next on this thread, if actors have turns there, else by its task.
