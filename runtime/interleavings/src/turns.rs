@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Guards `Body::try_lock`, which leaves word for whoever has the body, and `Actor::take_turn`, which looks for it.
+/// Guards `Actor::take_body`, which leaves word for whoever has the body, and `Actor::take_turn`, which looks for it.
 #[test]
 fn whoever_is_woken_while_it_has_a_turn_has_another_one() {
     const EACH: u8 = 2;
@@ -34,7 +34,7 @@ fn whoever_is_woken_while_it_has_a_turn_has_another_one() {
     });
 }
 
-/// Guards `first_turns`, which gives a task to who does not end, and `be_woken`, which passes over `NOBODY`.
+/// Guards `first_turns`, which gives a task to who does not end.
 #[test]
 fn one_that_waits_in_its_first_turn_hears_of_what_comes_before_it_has_a_task() {
     explore(|| {

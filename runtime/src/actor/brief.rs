@@ -4,15 +4,10 @@
 //! Nobody knows before whether one ends at once, but those of one spawner are alike: twice as many as did are run so the next
 //! time. The others have tasks, as any actor, and other threads take them.
 
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::sync::{self, AtomicI8, Instant, Ordering};
 use super::turn::{Task, Turn};
-
-/// Whom to wake of an actor that has no task yet: that one polls it before anything else. One static of its own, to be known
-/// again: [`Waker::noop`] may have several addresses.
-pub(super) static NOBODY: &Waker = Waker::noop();
 
 /// First turns take so long together at the most, but for the last: enough for a handful that do little. Those that take
 /// longer are better off on several threads.
@@ -61,7 +56,7 @@ pub(super) fn first_turns(due: Vec<Task>, brief: &Brief) -> Turn {
     let mut all_ended = true;
     for task in due {
         if all_ended {
-            last = task.0.take_turn(&mut Context::from_waker(NOBODY));
+            last = task.0.take_turn(None);
             last.lets_go(&task.0).into_iter().for_each(sync::spawn);
             all_ended = last == Turn::Ended && began.elapsed() < BRIEF;
             if last == Turn::Ended {

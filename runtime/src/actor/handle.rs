@@ -46,6 +46,8 @@ pub struct Actor {
     pub(super) brief: Brief,
     /// Whether it received what still takes room in its mailbox: what its task asks each time that it pauses, without the lock.
     pub(super) uncounted: AtomicBool,
+    /// Whether somebody wanted to give it a turn while it had one.
+    pub(super) turn_again: AtomicBool,
     pub(super) own: Own,
     pub(super) body: Body,
 }
@@ -105,6 +107,7 @@ impl Actor {
             look: Look::default(),
             own: Own::default(),
             body: Body::default(),
+            turn_again: AtomicBool::new(false),
             uncounted: AtomicBool::new(false),
             inner: Mutex::new(inner),
         }

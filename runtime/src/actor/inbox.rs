@@ -60,6 +60,13 @@ impl Inbox {
 impl Actor {
     /// Takes the first that matches, of all that has come. Else returns the lock: nothing comes before that is given back.
     pub(super) fn take_or_lock(&self, filter: &Filter) -> Result<Envelope, MutexGuard<'_, Inner>> {
+        // Of an inbox without anything in it or to count, nobody needs the lock.
+        if self.at_hand() == 0 && !self.uncounted.load(Ordering::Relaxed) {
+            let inner = self.lock();
+            if inner.mailbox.is_empty() {
+                return Err(inner);
+            }
+        }
         let (mut inbox, share) = (self.inbox(), mailbox::share(self.mailbox_limit));
         if let Some(envelope) = inbox.take(filter, 0) {
             self.own.at_hand.store(inbox.len(), Ordering::Relaxed);

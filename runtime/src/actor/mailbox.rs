@@ -75,6 +75,11 @@ impl Mailbox {
         self.queue.len() + self.in_inbox + usize::from(self.delivered.is_some())
     }
 
+    /// Whether nothing has come since the inbox was filled.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     pub(super) fn awaited(&self) -> Option<&Filter> {
         self.awaited.as_ref()
     }

@@ -7,12 +7,11 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 
-use super::brief::NOBODY;
 use super::exit::Ended;
 use super::gate::Pause;
 use super::system::Counted;
@@ -23,8 +22,6 @@ pin_project! {
         actor: Arc<Actor>,
         // Who hears of its end, beside its links.
         told: Option<oneshot::Sender<Exit>>,
-        // What others wake it by, as they know it.
-        waker: Option<Waker>,
         // `None` after the end.
         #[pin]
         body: Option<F>,
@@ -35,18 +32,7 @@ pin_project! {
 
 impl<F> Run<F> {
     pub(super) fn new(system: Counted, actor: Arc<Actor>, told: Option<oneshot::Sender<Exit>>, body: F) -> Self {
-        Self { actor, told, waker: None, body: Some(body), system }
-    }
-}
-
-/// Has others wake this task from here on. The waker of a task stays the same as a rule.
-fn be_woken(actor: &Actor, known: &mut Option<Waker>, waker: &Waker) {
-    if waker.will_wake(NOBODY) {
-        return;
-    }
-    if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-        actor.lock().waker = Some(waker.clone());
-        *known = Some(waker.clone());
+        Self { actor, told, body: Some(body), system }
     }
 }
 
@@ -54,8 +40,7 @@ impl<F: Future<Output: Into<Ended>>> Run<F> {
     /// Of an end that was decided by others, the reason is found by [`Actor::finish`].
     fn poll_body(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
         let mut this = self.project();
-        // First the waker: whoever decides its end after the question wakes it.
-        be_woken(this.actor, this.waker, context.waker());
+        // Whoever decides its end after this wakes it: its waker is in place.
         if this.actor.is_ending() {
             this.body.set(None);
             return Poll::Ready(ExitReason::Killed.into());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use super::mailbox::{Delivery, Origin};
+use super::turn::Wake;
 use super::{Actor, ActorId, Envelope, ExitReason, Message};
 
 /// Why a message can never be delivered.
@@ -131,7 +132,7 @@ impl Actor {
         sender: Option<ActorId>,
         waits: Option<(&mut Place<'_>, &Waker)>,
     ) -> Option<Envelope> {
-        let waker = {
+        let wake = {
             let mut inner = self.lock();
             if !inner.alive {
                 return None;
@@ -139,7 +140,7 @@ impl Actor {
             let room = self.room(&inner);
             let from = Origin { sender, ticket: waits.as_ref().and_then(|(place, _)| place.ticket) };
             match inner.mailbox.deliver(envelope, from, room, &self.account) {
-                Delivery::Awaited => inner.waker.clone(),
+                Delivery::Awaited => inner.waker.as_ref().map(Wake::by),
                 Delivery::Queued => None,
                 Delivery::Full(envelope) => {
                     if let Some((place, waker)) = waits {
@@ -149,8 +150,8 @@ impl Actor {
                 }
             }
         };
-        if let Some(waker) = waker {
-            self.wake_for_message(waker);
+        if let Some(wake) = wake {
+            self.wake_for_message(wake);
         }
         None
     }

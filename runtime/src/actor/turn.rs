@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use super::Actor;
 use super::brief::first_turns;
 use super::gate::Pause;
-use super::sync::{self, AtomicBool, Ordering, thread_local};
+use super::sync::{self, Ordering, thread_local};
 
 /// Turns that are taken behind a first one at the most: then whatever else waits for the thread has its own.
 const BEHIND: usize = 64;
@@ -21,8 +21,8 @@ const BEHIND: usize = 64;
 thread_local! {
     /// Whether actors have their turns on this thread now.
     static UNDER_WAY: Cell<bool> = const { Cell::new(false) };
-    /// Who is next, by what wakes its task otherwise.
-    static NEXT: Cell<Option<(Arc<Actor>, Waker)>> = const { Cell::new(None) };
+    /// Who is next.
+    static NEXT: Cell<Option<Arc<Actor>>> = const { Cell::new(None) };
 }
 
 /// What an actor runs, as whoever has its turn on it knows it.
@@ -30,11 +30,14 @@ pub(super) type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where that is kept: in the actor, for whoever's thread it has its turn on.
 #[derive(Default)]
-pub(super) struct Body {
+pub(super) struct Body(Mutex<Runs>);
+
+#[derive(Default)]
+struct Runs {
     /// `None` before its task is made, and after the end.
-    run: Mutex<Option<Run>>,
-    /// Somebody wanted to give it a turn while it had one.
-    again: AtomicBool,
+    run: Option<Run>,
+    /// What its task was polled with. `None` before: what would have been woken then, that finds out.
+    waker: Option<Waker>,
 }
 
 /// The task of an actor. Without it there is nothing to run.
@@ -42,15 +45,15 @@ pub(super) struct Task(pub(super) Arc<Actor>);
 
 impl Task {
     pub(super) fn new(actor: Arc<Actor>, run: Run) -> Self {
-        *actor.body.lock() = Some(run);
+        actor.body.lock().run = Some(run);
         Self(actor)
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        let run = self.0.body.lock().take();
-        drop(run);
+        let runs = std::mem::take(&mut *self.0.body.lock());
+        drop(runs);
     }
 }
 
@@ -60,16 +63,12 @@ impl Future for Task {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let under_way = UnderWay::begin();
         let mut row = Row { left: BEHIND };
-        let first = self.0.take_turn(context);
+        let first = self.0.take_turn(Some(context.waker()));
         let mut goes_on = row.let_go(&self.0, first);
         while goes_on && row.left > 0 {
-            let Some((actor, waker)) = NEXT.with(Cell::take) else { break };
+            let Some(actor) = NEXT.with(Cell::take) else { break };
             row.left -= 1;
-            let turn = actor.take_turn(&mut Context::from_waker(&waker));
-            if turn == Turn::Ended {
-                // Its task hears of it.
-                waker.wake();
-            }
+            let turn = actor.take_turn(None);
             goes_on = row.let_go(&actor, turn);
         }
         drop(under_way);
@@ -138,8 +137,8 @@ impl Row {
 
 /// Leaves whoever is next to its task.
 fn leave_next() {
-    if let Some((_, waker)) = NEXT.with(Cell::take) {
-        waker.wake();
+    if let Some(next) = NEXT.with(Cell::take) {
+        next.wake_task();
     }
 }
 
@@ -161,50 +160,93 @@ impl Drop for UnderWay {
 }
 
 impl Body {
-    fn lock(&self) -> MutexGuard<'_, Option<Run>> {
-        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Runs> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None`: it has its turn elsewhere, and gets another one when that is over.
-    fn try_lock(&self) -> Option<MutexGuard<'_, Option<Run>>> {
-        let try_lock = || match self.run.try_lock() {
-            Ok(run) => Some(run),
+    fn try_lock(&self) -> Option<MutexGuard<'_, Runs>> {
+        match self.0.try_lock() {
+            Ok(runs) => Some(runs),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
-        };
-        try_lock().or_else(|| {
-            self.again.store(true, Ordering::SeqCst);
-            // Whoever had it may have looked before that.
-            try_lock()
-        })
+        }
+    }
+}
+
+/// How somebody is woken whom a message came for.
+pub(super) enum Wake {
+    /// It is next on this thread.
+    Next,
+    Task(Waker),
+}
+
+impl Wake {
+    /// Of an actor that is woken by `waker`.
+    pub(super) fn by(waker: &Waker) -> Self {
+        if UNDER_WAY.with(Cell::get) { Self::Next } else { Self::Task(waker.clone()) }
     }
 }
 
 impl Actor {
-    /// Has a turn, unless it has one elsewhere.
-    pub(super) fn take_turn(&self, context: &mut Context<'_>) -> Turn {
-        let Some(mut body) = self.body.try_lock() else { return Turn::Elsewhere };
-        let Some(run) = &mut *body else { return Turn::Ended };
-        let polled = run.as_mut().poll(context);
-        let ended = if polled.is_ready() { body.take() } else { None };
-        drop(body);
-        if ended.is_some() {
+    /// Has a turn, unless it has one elsewhere: of its task, which is woken by `waker`, or of a row.
+    pub(super) fn take_turn(&self, waker: Option<&Waker>) -> Turn {
+        let Some(mut body) = self.take_body() else { return Turn::Elsewhere };
+        let Runs { run: Some(run), waker: known } = &mut *body else { return Turn::Ended };
+        if let Some(waker) = waker {
+            self.be_woken(known, waker);
+        }
+        let polled = run.as_mut().poll(&mut Context::from_waker(known.as_ref().unwrap_or(Waker::noop())));
+        if polled.is_ready() {
+            let runs = std::mem::take(&mut *body);
+            drop(body);
+            drop(runs.run);
+            if let (None, Some(task)) = (waker, runs.waker) {
+                // That hears of it.
+                task.wake();
+            }
             return Turn::Ended;
         }
+        drop(body);
         let pause = Pause::noted();
-        if self.body.again.load(Ordering::SeqCst) && self.body.again.swap(false, Ordering::SeqCst) {
-            context.waker().wake_by_ref();
+        if self.turn_again.load(Ordering::SeqCst) && self.turn_again.swap(false, Ordering::SeqCst) {
+            self.wake_task();
         }
         Turn::Paused(pause)
     }
 
-    /// Wakes it for a message: to be next on this thread, if actors have turns there, else by its task.
-    pub(super) fn wake_for_message(self: &Arc<Self>, waker: Waker) {
-        if !UNDER_WAY.with(Cell::get) {
-            return waker.wake();
+    /// `None`: it has its turn elsewhere, and gets another one when that is over.
+    fn take_body(&self) -> Option<MutexGuard<'_, Runs>> {
+        self.body.try_lock().or_else(|| {
+            self.turn_again.store(true, Ordering::SeqCst);
+            // Whoever had it may have looked before that.
+            self.body.try_lock()
+        })
+    }
+
+    /// Has others wake its task from here on. The waker of a task stays the same as a rule.
+    fn be_woken(&self, known: &mut Option<Waker>, waker: &Waker) {
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.lock().waker = Some(waker.clone());
+            *known = Some(waker.clone());
         }
-        if let Some((_, before)) = NEXT.with(|next| next.replace(Some((Arc::clone(self), waker)))) {
-            before.wake();
+    }
+
+    pub(super) fn wake_for_message(self: &Arc<Self>, wake: Wake) {
+        match wake {
+            Wake::Task(task) => task.wake(),
+            Wake::Next => {
+                if let Some(before) = NEXT.with(|next| next.replace(Some(Arc::clone(self)))) {
+                    before.wake_task();
+                }
+            }
+        }
+    }
+
+    fn wake_task(&self) {
+        // Woken behind the lock.
+        let waker = self.lock().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 }
