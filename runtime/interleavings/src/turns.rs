@@ -34,29 +34,39 @@ fn whoever_is_woken_while_it_has_a_turn_has_another_one() {
     });
 }
 
+/// One that its spawner lets go right away, for that waits: the spawner, and what it spawned.
+fn let_go<F>(
+    system: &Arc<System>,
+    body: impl FnOnce(Arc<Actor>) -> F + Send + 'static,
+) -> (Arc<Actor>, Arc<Actor>, oneshot::Receiver<Exit>)
+where
+    F: Future<Output = ExitReason> + Send + 'static,
+{
+    let (tell, told) = oneshot::channel();
+    let (spawner, _) = spawn(system, {
+        let system = Arc::clone(system);
+        |own| async move {
+            let child = prepare(&system, LIMITS);
+            let exit = system.launch(&child, Some(&own), None, body(Arc::clone(&child))).unwrap();
+            drop(tell.send((child, exit)));
+            std::future::pending().await
+        }
+    });
+    let (child, exit) = block_on(told).unwrap();
+    (spawner, child, exit)
+}
+
 /// Guards `first_turns`, which gives a task to who does not end.
 #[test]
 fn one_that_waits_in_its_first_turn_hears_of_what_comes_before_it_has_a_task() {
     explore(|| {
         let system = Arc::<System>::default();
-        let (tell, told) = oneshot::channel();
-        let (_, exit) = spawn(&system, {
-            let system = Arc::clone(&system);
-            |own| async move {
-                let child = prepare(&system, LIMITS);
-                let receiver = Arc::clone(&child);
-                let body = async move {
-                    receive(&receiver).await;
-                    receive(&receiver).await;
-                    ExitReason::Exited(7)
-                };
-                let exit = system.launch(&child, Some(&own), None, body).unwrap();
-                drop(tell.send((child, exit)));
-                std::future::pending().await
-            }
+        let (_, child, exit) = let_go(&system, |own| async move {
+            receive(&own).await;
+            receive(&own).await;
+            ExitReason::Exited(7)
         });
-        let (child, child_exit) = block_on(told).unwrap();
-        block_on(child.send(message(1, 1), None)).unwrap();
+        send(&child, message(1, 1));
         let sends = {
             let child = Arc::clone(&child);
             |own: Arc<Actor>| async move {
@@ -65,9 +75,8 @@ fn one_that_waits_in_its_first_turn_hears_of_what_comes_before_it_has_a_task() {
             }
         };
         let (_, sent) = spawn(&system, sends);
-        assert_eq!((reason(sent), reason(child_exit)), (ExitReason::Normal, ExitReason::Exited(7)));
+        assert_eq!((reason(sent), reason(exit)), (ExitReason::Normal, ExitReason::Exited(7)));
         left_alone(&child);
-        drop(exit);
     });
 }
 
@@ -76,17 +85,7 @@ fn one_that_waits_in_its_first_turn_hears_of_what_comes_before_it_has_a_task() {
 fn one_that_waits_in_its_first_turn_is_killed_before_it_has_a_task() {
     explore(|| {
         let system = Arc::<System>::default();
-        let (tell, told) = oneshot::channel();
-        let (spawner, _) = spawn(&system, {
-            let system = Arc::clone(&system);
-            |own| async move {
-                let child = prepare(&system, LIMITS);
-                let exit = system.launch(&child, Some(&own), None, std::future::pending::<ExitReason>()).unwrap();
-                drop(tell.send((child, exit)));
-                std::future::pending().await
-            }
-        });
-        let (child, exit) = block_on(told).unwrap();
+        let (spawner, child, exit) = let_go(&system, |_| std::future::pending());
         child.kill();
         assert_eq!(reason(exit), ExitReason::Killed);
         left_alone(&child);

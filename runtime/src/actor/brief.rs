@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::gate::AT_ONCE;
 use super::sync::{self, AtomicI8, Instant, Ordering};
 use super::turn::{Task, Turn};
 
@@ -13,7 +14,7 @@ use super::turn::{Task, Turn};
 /// longer are better off on several threads.
 pub(super) const BRIEF: Duration = Duration::from_micros(100);
 /// As many as a spawner holds back before it makes way for them.
-const MOST: i8 = 8;
+const MOST: i8 = AT_ONCE.cast_signed();
 /// How often it is not tried again after one did not end at once.
 const PATIENCE: i8 = 16;
 

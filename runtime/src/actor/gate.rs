@@ -25,7 +25,7 @@ use super::turn::Task;
 const WHOLE: u8 = 2;
 /// So many are held back before their spawner suspends for them. An actor that does little writes some 25 KiB, and eight of
 /// them fit into the second cache of any processor; fewer are not faster.
-const AT_ONCE: u8 = 8;
+pub(super) const AT_ONCE: u8 = 8;
 
 thread_local! {
     /// Why the poll of an actor's body that runs on this thread is not finished.

@@ -12,7 +12,7 @@ use super::look::Look;
 use super::mailbox::{Mailbox, Room};
 use super::quota::{Charge, Quota};
 use super::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
-use super::turn::Body;
+use super::turn::{Body, wake};
 use super::{ActorId, ExitReason};
 
 /// What one actor may use, in bytes.
@@ -193,9 +193,7 @@ impl Actor {
 
     pub(super) fn end(&self, reason: ExitReason) {
         let waker = self.decide_end(&mut self.lock(), reason);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
     }
 
     /// Decides its end, unless that is decided. Returns whom to wake.

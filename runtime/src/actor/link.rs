@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::handle::Inner;
 use super::message::NOTICE_BYTES;
 use super::sync::MutexGuard;
+use super::turn::wake;
 use super::{Actor, ActorId, Envelope, ExitReason, Message};
 
 /// One actor's end of a link: an entry of a map, and the news.
@@ -224,12 +225,6 @@ impl Actor {
         for watched in relations.watched.into_values() {
             watched.lock().forget_watcher(self.id);
         }
-    }
-}
-
-fn wake(waker: Option<std::task::Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 

@@ -1,6 +1,7 @@
 //! What actors hear when the app stops: each a message of its own choice, if it asked for one.
 
 use super::sync::{AtomicBool, Ordering};
+use super::turn::wake;
 use super::{Actor, Envelope, Message, System};
 
 /// Whether the app is stopping.
@@ -54,9 +55,7 @@ impl Actor {
         inner.relations().is_told = true;
         let waker = if inner.mailbox.deliver_notice(Envelope::Message(message)) { inner.waker.clone() } else { None };
         drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
         true
     }
 }

@@ -245,8 +245,13 @@ impl Actor {
     fn wake_task(&self) {
         // Woken behind the lock.
         let waker = self.lock().waker.clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
+    }
+}
+
+/// Wakes a task, if there is one yet.
+pub(super) fn wake(task: Option<Waker>) {
+    if let Some(task) = task {
+        task.wake();
     }
 }

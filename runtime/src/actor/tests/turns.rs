@@ -139,13 +139,10 @@ async fn ends_after(time: Duration) -> ExitReason {
     ExitReason::Normal
 }
 
-fn end_at_once(count: usize) -> Vec<impl Future<Output = ExitReason> + Send> {
-    (0..count).map(|_| ends_after(Duration::ZERO)).collect()
-}
-
 #[tokio::test(start_paused = true)]
 async fn those_that_end_at_once_as_the_ones_before_have_no_tasks() {
-    assert_eq!(at_once((0..6).map(|_| end_at_once(10)).collect()).await, [1, 2, 4, 8, 8, 8]);
+    let litter = || (0..10).map(|_| ends_after(Duration::ZERO)).collect();
+    assert_eq!(at_once((0..6).map(|_| litter()).collect()).await, [1, 2, 4, 8, 8, 8]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,14 +160,13 @@ async fn one_that_goes_on_does_so_in_a_task_of_its_own() {
         let system = Arc::clone(&system);
         |own| async move {
             let mine = tokio::task::id();
-            let (child, exit) = spawn_by(&system, &own, None, async move {
+            let (_, exit) = spawn_by(&system, &own, None, async move {
                 assert_eq!(tokio::task::id(), mine);
                 tokio::task::yield_now().await;
                 assert_ne!(tokio::task::id(), mine);
                 ExitReason::Normal
             });
             assert_eq!(reason(exit).await, ExitReason::Normal);
-            drop(child);
             ExitReason::Normal
         }
     });
