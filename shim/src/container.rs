@@ -168,8 +168,8 @@ where
     }
     let stdio::Prepared { streams, ours } = stdio::prepare(&process.stdio, options)?;
     let pid = call(None, streams).await?;
-    let unread = stdio::connect(&process.stdio, ours, &process.io)?;
-    process.born(pid, None, unread);
+    let outputs = stdio::connect(&process.stdio, ours, &process.io)?;
+    process.born(pid, None, outputs);
     Ok(pid)
 }
 
@@ -177,7 +177,7 @@ where
 async fn watch(container: Arc<Container>, exited: ExitWaiter, events: Events) {
     let Ok(exit) = exited.await else { return };
     // The start is reported first.
-    let _order = container.init.order.lock().await;
+    let order = container.init.order.lock().await;
     if !container.owns_pid_namespace
         && let Err(error) = container.runtime.kill_all(9).await
         && !error.is_gone()
@@ -190,6 +190,8 @@ async fn watch(container: Arc<Container>, exited: ExitWaiter, events: Events) {
     }
     container.init.stop(exit);
     publish_exit(&events, &container.id, &container.id, container.init.pid(), exit);
+    drop(order);
+    container.init.leave_outputs().await;
 }
 
 /// Tells of each time that the kernel kills a process for want of memory, when it does.

@@ -20,11 +20,15 @@ use crate::{
     exit::Exit,
     session::Wishes,
     state::{Refused, State},
+    stdio::Output,
 };
 
 /// How long what a terminal said last may wait for its reader when the process is deleted: of the 5 s that containerd
 /// gives a removal, the rest is for the container itself.
 const DRAIN: Duration = Duration::from_secs(2);
+/// Between two looks for a reader: at first, and at the longest. It comes within milliseconds, unless containerd is away.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// A process and its streams.
 pub(crate) struct Process {
@@ -43,8 +47,8 @@ struct Live {
     pid: i32,
     handle: Option<Handle>,
     terminal: Option<Pty>,
-    /// The streams of its output, so that they hold what nobody has read. Until it is deleted.
-    unread: Vec<OwnedFd>,
+    /// Held until it has ended and somebody reads them, or until it is deleted.
+    outputs: Vec<Output>,
 }
 
 /// What is signalled and resized.
@@ -66,15 +70,15 @@ impl Process {
     }
 
     /// The process exists from now on.
-    pub(crate) fn born(&self, pid: i32, terminal: Option<Pty>, unread: Vec<OwnedFd>) {
+    pub(crate) fn born(&self, pid: i32, terminal: Option<Pty>, outputs: Vec<Output>) {
         let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        *self.live() = Live { pid, handle: pidfd.map(Handle::Process), terminal, unread };
+        *self.live() = Live { pid, handle: pidfd.map(Handle::Process), terminal, outputs };
     }
 
     /// A session exists from now on, with the process `pid`. What is wanted of it.
-    pub(crate) fn opened(&self, pid: i32) -> watch::Receiver<Wishes> {
+    pub(crate) fn opened(&self, pid: i32, outputs: Vec<Output>) -> watch::Receiver<Wishes> {
         let (told, wishes) = watch::channel(Wishes::default());
-        *self.live() = Live { pid, handle: Some(Handle::Session(told)), ..Live::default() };
+        *self.live() = Live { pid, handle: Some(Handle::Session(told)), outputs, ..Live::default() };
         wishes
     }
 
@@ -101,6 +105,22 @@ impl Process {
         let mut live = self.live();
         live.handle = None;
         live.terminal = None;
+    }
+
+    /// Lets go of the outputs of one that has ended, each as soon as it has a reader, who finds their ends then.
+    pub(crate) async fn leave_outputs(&self) {
+        let mut pause = FIRST_LOOK;
+        loop {
+            {
+                let mut live = self.live();
+                live.outputs.retain(|output| !output.has_reader());
+                if live.outputs.is_empty() {
+                    return;
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_LOOK);
+        }
     }
 
     /// Waits for its end; at once when that is past.
@@ -149,7 +169,7 @@ impl Process {
         if tokio::time::timeout(DRAIN, self.io.shutdown()).await.is_err() {
             self.io.abort().await;
         }
-        self.live().unread.clear();
+        self.live().outputs.clear();
     }
 
     pub(crate) fn resize(&self, columns: u32, rows: u32) -> Result<(), ShimError> {

@@ -2,14 +2,23 @@
 //!
 //! Output FIFOs are handed to the process itself, so no byte of a log passes through the shim. They are opened for
 //! reading and writing: opening then never waits for containerd, and while containerd restarts the process neither gets
-//! SIGPIPE nor loses what fits the FIFO. The shim keeps each open for reading until the process is deleted, else what it
-//! said last would be gone with it: so containerd, when it is back, finds that, and its end. Input is copied through a pipe
-//! instead, because only its closing tells the process that the input ended (CloseIO). A terminal is copied both ways.
+//! SIGPIPE nor loses what fits the FIFO. Input is copied through a pipe instead, because only its closing tells the process
+//! that the input ended (CloseIO). A terminal is copied both ways.
+//!
+//! containerd opens its end when it gets round to it, and that waits for a writer (fifo(7)): of a process that has ended by
+//! then, it would wait for ever, and what was said would be gone. So the shim is a writer of each output, too, until the
+//! process has ended and somebody is there to read.
 
-use std::{fs::OpenOptions, os::fd::OwnedFd};
+use std::{
+    fs::{File, OpenOptions},
+    os::fd::{AsRawFd, OwnedFd},
+};
 
 use containerd_shim::asynchronous::io::{IoTasks, Pty, Stdio};
-use rustix::fs::{Mode, OFlags};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 use tokio::net::unix::pipe;
 
 use crate::{error::ShimError, options::RuntimeOptions, runc::Streams};
@@ -25,8 +34,38 @@ pub(crate) struct Prepared {
 pub(crate) struct Ours {
     /// The writing end of its stdin.
     input: Option<OwnedFd>,
-    /// The FIFOs of its output, which are never read here.
-    unread: Vec<OwnedFd>,
+    outputs: Vec<Output>,
+}
+
+/// A FIFO of a process's output that is held open for writing, so that a reader that comes finds what is in it.
+pub(crate) struct Output(OwnedFd);
+
+impl Output {
+    /// `path` is open for reading already: else this would fail.
+    fn hold(path: &str) -> Result<Self, ShimError> {
+        writer(path).map(Self).map_err(|error| ShimError::io(format!("holding {path}"))(error.into()))
+    }
+
+    /// Whether somebody reads it, or is about to.
+    pub(crate) fn has_reader(&self) -> bool {
+        // Opened once more, it says so.
+        writer(&format!("/proc/self/fd/{}", self.0.as_raw_fd())).err() != Some(Errno::NXIO)
+    }
+}
+
+/// Opens a FIFO for writing, without waiting: where nobody reads, it is refused.
+fn writer(path: &str) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Holds the outputs of what is no process.
+pub(crate) fn hold(stdio: &Stdio) -> Result<Vec<Output>, ShimError> {
+    let paths = [&stdio.stdout, &stdio.stderr].into_iter().filter(|path| !path.is_empty());
+    let hold = |path: &String| {
+        let _so_that_it_opens = open(path)?;
+        Output::hold(path)
+    };
+    paths.map(hold).collect()
 }
 
 /// Opens the streams of a process without a terminal.
@@ -38,19 +77,19 @@ pub(crate) fn prepare(stdio: &Stdio, options: &RuntimeOptions) -> Result<Prepare
         own(&reader, options)?;
         (Some(reader.into()), Some(writer.into()))
     };
-    let mut unread = Vec::new();
-    let (stdout, stderr) = (output(&stdio.stdout, options, &mut unread)?, output(&stdio.stderr, options, &mut unread)?);
+    let mut outputs = Vec::new();
+    let (stdout, stderr) = (output(&stdio.stdout, options, &mut outputs)?, output(&stdio.stderr, options, &mut outputs)?);
     let streams = Streams { stdin, stdout, stderr, listener: None };
-    Ok(Prepared { streams, ours: Ours { input, unread } })
+    Ok(Prepared { streams, ours: Ours { input, outputs } })
 }
 
-/// Connects the input, once the process exists. What is to be held as long as there is the process.
-pub(crate) fn connect(stdio: &Stdio, ours: Ours, tasks: &IoTasks) -> Result<Vec<OwnedFd>, ShimError> {
+/// Connects the input, once the process exists. The outputs, which are held meanwhile.
+pub(crate) fn connect(stdio: &Stdio, ours: Ours, tasks: &IoTasks) -> Result<Vec<Output>, ShimError> {
     if let Some(input) = ours.input {
         let sender = pipe::Sender::from_owned_fd(input).map_err(ShimError::io("the pipe to stdin"))?;
         tasks.copy_from_fifo(&stdio.stdin, sender).map_err(ShimError::library("copying stdin"))?;
     }
-    Ok(ours.unread)
+    Ok(ours.outputs)
 }
 
 /// Connects a terminal.
@@ -64,7 +103,7 @@ pub(crate) fn connect_terminal(stdio: &Stdio, terminal: &Pty, tasks: &IoTasks) -
     Ok(())
 }
 
-fn output(path: &str, options: &RuntimeOptions, unread: &mut Vec<OwnedFd>) -> Result<Option<OwnedFd>, ShimError> {
+fn output(path: &str, options: &RuntimeOptions, outputs: &mut Vec<Output>) -> Result<Option<OwnedFd>, ShimError> {
     if path.is_empty() {
         return Ok(None);
     }
@@ -72,11 +111,14 @@ fn output(path: &str, options: &RuntimeOptions, unread: &mut Vec<OwnedFd>) -> Re
         let expected = "the path of a FIFO: log URIs are not supported";
         return Err(ShimError::Invalid { what: "output stream", value: path.to_owned(), expected });
     }
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(ShimError::io(format!("opening {path}")))?;
+    let file = open(path)?;
     own(&file, options)?;
-    let reader = rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
-    unread.push(reader.map_err(|error| ShimError::io(format!("opening {path} for reading"))(error.into()))?);
+    outputs.push(Output::hold(path)?);
     Ok(Some(file.into()))
+}
+
+fn open(path: &str) -> Result<File, ShimError> {
+    OpenOptions::new().read(true).write(true).open(path).map_err(ShimError::io(format!("opening {path}")))
 }
 
 /// In a pod with a user namespace, the process may open its own `/dev/stdout` only when it owns the stream.

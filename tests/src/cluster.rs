@@ -2,6 +2,7 @@
 //! (`tests/cluster/down.sh` takes it down).
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -17,6 +18,11 @@ pub const REGISTRY: &str = "localhost:5757";
 
 /// The one node's name.
 pub const NODE: &str = "perigee-node";
+
+/// More than any of a test's commands takes: Helm has two minutes for an installation.
+const LONGEST_COMMAND: &str = "150s";
+/// timeout(1)'s status for what it has ended.
+const TIMED_OUT: i32 = 124;
 
 /// A running cluster.
 pub struct Cluster {
@@ -105,6 +111,13 @@ impl Cluster {
         output_of(restart.args([program, "--kill"]).env("PERIGEE_CLUSTER_DIR", &self.folder)).map(drop)
     }
 
+    /// Ends one of the cluster's programs without warning; [`Self::restart`] starts it again.
+    pub fn kill(&self, program: &str) -> Result<()> {
+        let recorded = fs::read_to_string(self.folder.join("pids").join(program))?;
+        let pid = recorded.split_whitespace().next().context("no pid is recorded")?;
+        output_of(Command::new("kill").args(["-KILL", pid])).map(drop)
+    }
+
     /// Puts the shim and the worker of a folder onto the node.
     pub fn install_programs(&self, folder: &Path) -> Result<()> {
         up(&[OsStr::new("--bin"), folder.as_os_str()])
@@ -120,14 +133,29 @@ fn up(args: &[&OsStr]) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command to its end. A failure carries what it printed.
+/// Runs a command to its end, without input. A failure carries what it printed.
 pub fn output_of(command: &mut Command) -> Result<String> {
     let name = describe(command);
-    let Output { status, stdout, stderr } = command.output().with_context(|| format!("running {name}"))?;
+    let output = bounded(command).stdin(Stdio::null()).output();
+    let Output { status, stdout, stderr } = output.with_context(|| format!("running {name}"))?;
+    ensure!(status.code() != Some(TIMED_OUT), "{name}: not over within {LONGEST_COMMAND}");
     if !status.success() {
         bail!("{name}: {status}\n{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     }
     String::from_utf8(stdout).map_err(|error| anyhow!("{name}: its output is not UTF-8: {error}"))
+}
+
+/// The same command, which is ended when it takes too long: a test that waits for one for ever would say nothing.
+pub fn bounded(command: &Command) -> Command {
+    let mut bounded = Command::new("timeout");
+    bounded.args(["--kill-after", "5s", LONGEST_COMMAND]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bounded.env(name, value),
+            None => bounded.env_remove(name),
+        };
+    }
+    bounded
 }
 
 /// A command as a person would type it: without the variables and folders, which are the same for all.
@@ -135,4 +163,22 @@ fn describe(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words = std::iter::once(program).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bounded_command_has_its_words_and_variables() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $0 $GREETING", "who"]).env("GREETING", "hello");
+        assert_eq!(output_of(&mut command).unwrap(), "who hello\n");
+    }
+
+    #[test]
+    fn a_command_that_is_ended_is_named() {
+        let failure = output_of(Command::new("sh").args(["-c", "exit 124"])).unwrap_err();
+        assert_eq!(failure.to_string(), "sh -c exit 124: not over within 150s");
+    }
 }

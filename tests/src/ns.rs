@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, cluster, output_of};
+use crate::cluster::{Cluster, bounded, cluster, output_of};
 use crate::{dump, perigee, wait};
 
 /// When set, namespaces stay after their tests, to be looked at.
@@ -94,7 +94,7 @@ impl Namespace {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
         let mut command = self.cluster.command("kubectl");
         command.args(["--namespace", &self.name, "apply", "-f", "-"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut child = bounded(&command).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         // Dropped at once, so that kubectl sees the end of its input.
         child.stdin.take().context("kubectl's input is piped")?.write_all(list.to_string().as_bytes())?;
         let output = child.wait_with_output()?;

@@ -19,6 +19,7 @@ use crate::{
     reaper::ExitWaiter,
     session,
     state::State,
+    stdio,
 };
 
 /// A process executed in a container.
@@ -83,7 +84,7 @@ impl Container {
         }
         exec.process.state().start()?;
         let exited = match &self.control {
-            Some(control) => self.open_session(&exec, control, shared),
+            Some(control) => self.open_session(&exec, control, shared)?,
             None => {
                 let hold = shared.reaper.hold();
                 let call =
@@ -104,16 +105,19 @@ impl Container {
         let (id, watched) = (id.to_owned(), exec.clone());
         shared.tasks.spawn(async move {
             let exit = exited.await.unwrap_or_else(|_| Exit::now(KILLED));
-            let _order = watched.process.order.lock().await;
+            let order = watched.process.order.lock().await;
             watched.process.stop(exit);
             publish_exit(&events, &container, &id, watched.process.pid(), exit);
+            drop(order);
+            watched.process.leave_outputs().await;
         });
         Ok(exec.process.pid())
     }
 
     /// Lets an exec talk to the worker.
-    fn open_session(&self, exec: &Arc<Exec>, control: &Control, shared: &Shared) -> ExitWaiter {
-        let wishes = exec.process.opened(self.init.pid().cast_signed());
+    fn open_session(&self, exec: &Arc<Exec>, control: &Control, shared: &Shared) -> Result<ExitWaiter, ShimError> {
+        let outputs = stdio::hold(&exec.process.stdio)?;
+        let wishes = exec.process.opened(self.init.pid().cast_signed(), outputs);
         let (told, exited) = oneshot::channel();
         let (control, exec) = (control.clone(), exec.clone());
         shared.tasks.spawn(async move {
@@ -121,7 +125,7 @@ impl Container {
             // It is told to a task that does not end before.
             told.send(Exit::now(status)).unwrap_or_default();
         });
-        exited
+        Ok(exited)
     }
 
     /// Waits for the ends of executed processes, which containerd is to hear of before that of the first one. They have

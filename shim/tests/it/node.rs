@@ -221,6 +221,14 @@ impl Bundle {
         tokio::time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("nothing on {stream}")).unwrap()
     }
 
+    /// Opens a stream late and reads it to its end, as containerd does: for reading only, so that it waits for a writer.
+    pub(crate) async fn read(&self, stream: &str) -> String {
+        let (path, (tell, told)) = (self.path.join(stream), tokio::sync::oneshot::channel());
+        // A thread of its own: where nobody comes to write, it waits for ever.
+        std::thread::spawn(move || tell.send(fs::read_to_string(path).unwrap()));
+        tokio::time::timeout(PATIENCE, told).await.unwrap_or_else(|_| panic!("no end of {stream}")).unwrap()
+    }
+
     /// Keeps a stream open, as containerd does from before the container exists.
     pub(crate) fn hold(&self, stream: &str) -> fs::File {
         fs::OpenOptions::new().read(true).write(true).open(self.path.join(stream)).unwrap()

@@ -123,11 +123,41 @@ async fn what_was_said_last_is_there_for_a_reader_that_comes_later() {
         shim.create(&bundle).await.unwrap();
         shim.run(id).await;
         assert_eq!(shim.wait(id).await.exit_status, 0);
-        let text = String::from_utf8(read_some(&bundle.path.join("stdout"))).unwrap();
+        let text = bundle.read("stdout").await;
         assert!(text.contains(if wasm { "written false" } else { "hello late reader" }), "{id}: {text:?}");
-        assert!(read_some(&bundle.path.join("stdout")).is_empty(), "and then it ends");
+        assert_eq!(bundle.read("stderr").await, if wasm { "" } else { "to stderr\n" });
         shim.delete(id).await.unwrap();
         shim.end().await;
+    }
+}
+
+/// containerd opens the streams of an exec while it starts it, and on a busy node comes later than the end of a short one.
+/// `kubectl exec` would wait for ever then.
+#[tokio::test]
+async fn what_was_executed_is_heard_by_a_reader_that_comes_after_its_end() {
+    let node = Node::new().await;
+    for (id, wasm) in [("native", false), ("wasm", true)] {
+        let bundle = node.bundle(id, &["/hello", "deaf"], |config, rootfs| {
+            if wasm {
+                fs::write(rootfs.join("app.wasm"), b"\0asm\x01\0\0\0").unwrap();
+                config["process"]["args"] = json!(["/app.wasm"]);
+                config["process"]["env"] = json!(["STAY=1"]);
+            }
+        });
+        let shim = node.start(&bundle).await;
+        shim.create(&bundle).await.unwrap();
+        shim.run(id).await;
+        let args = if wasm { &["ps"][..] } else { &["/hello", "late reader"] };
+        shim.exec(&bundle, "e", args, false).await.unwrap();
+        shim.start_exec(id, "e").await.unwrap();
+        assert_eq!(shim.wait_exec(id, "e").await, 0);
+        let text = bundle.read(&exec_stream("e", "stdout")).await;
+        assert!(text.contains(if wasm { "asked " } else { "hello late reader" }), "{id}: {text:?}");
+        assert_eq!(bundle.read(&exec_stream("e", "stderr")).await, if wasm { "" } else { "to stderr\n" });
+        shim.delete_exec(id, "e").await.unwrap();
+        // One that nobody reads is deleted all the same.
+        assert_eq!(shim.run_exec(&bundle, "f", args).await, 0);
+        shim.end_with(id).await;
     }
 }
 

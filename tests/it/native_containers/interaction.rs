@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use perigee_e2e::busybox;
-use perigee_e2e::cluster::output_of;
+use perigee_e2e::cluster::{bounded, output_of};
 use perigee_e2e::ns::{Namespace, with_perigee};
 use perigee_e2e::wait;
 use serde_json::json;
@@ -25,8 +25,8 @@ fn staying(namespace: &Namespace, name: &str) -> Result<()> {
 }
 
 /// Runs kubectl with this on its standard input; exit code and output.
-fn with_input(mut command: Command, input: &str) -> Result<(Option<i32>, String)> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+fn with_input(command: &Command, input: &str) -> Result<(Option<i32>, String)> {
+    let mut child = bounded(command).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     child.stdin.take().context("piped")?.write_all(input.as_bytes())?;
     let output = child.wait_with_output()?;
     Ok((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
@@ -37,9 +37,9 @@ fn exec_has_input_output_and_an_exit_code() -> Result<()> {
     with_perigee(|namespace| {
         staying(namespace, "box")?;
         let exec = |script: &str| kubectl(namespace, &["exec", "--stdin", "box", "--", "sh", "-c", script]);
-        ensure!(with_input(exec("tr a-z A-Z"), "words\n")? == (Some(0), "WORDS\n".to_owned()));
-        ensure!(with_input(exec("exit 42"), "")?.0 == Some(42));
-        let many = with_input(exec("cat"), &"0123456789".repeat(50_000))?;
+        ensure!(with_input(&exec("tr a-z A-Z"), "words\n")? == (Some(0), "WORDS\n".to_owned()));
+        ensure!(with_input(&exec("exit 42"), "")?.0 == Some(42));
+        let many = with_input(&exec("cat"), &"0123456789".repeat(50_000))?;
         ensure!(many.1.len() == 500_000, "{} bytes came back", many.1.len());
         let failure = output_of(&mut kubectl(namespace, &["exec", "box", "--", "no-such-program"])).unwrap_err().to_string();
         ensure!(failure.contains("no-such-program"), "{failure}");
@@ -85,7 +85,7 @@ fn attach_reaches_a_containers_own_input_and_output() -> Result<()> {
         pod["spec"]["containers"][0]["stdinOnce"] = json!(true);
         namespace.apply(&pod)?;
         namespace.wait_for_phase("reader", "Running")?;
-        let attached = with_input(kubectl(namespace, &["attach", "--stdin", "reader"]), "one\ntwo\n")?;
+        let attached = with_input(&kubectl(namespace, &["attach", "--stdin", "reader"]), "one\ntwo\n")?;
         namespace.wait_for_phase("reader", "Succeeded")?;
         let log = namespace.logs("reader")?;
         ensure!(log == "got one\ngot two\nover\n", "{log:?}, attached: {attached:?}");
