@@ -213,6 +213,16 @@ impl Engine {
         }
     }
 
+    /// Gives back the memory of actors in arenas that have ended, so much later: again and again, for as long as it is polled.
+    pub(crate) async fn clean_arenas(&self, later: Duration) {
+        let Some(dense) = &self.dense else { return };
+        loop {
+            dense.unclean().await;
+            tokio::time::sleep(later).await;
+            dense.clean();
+        }
+    }
+
     /// Whether guests run, as the clock knows it: when it goes on, when it stops.
     pub(crate) fn activity(&self) -> watch::Receiver<bool> {
         self.clock.activity()

@@ -1,6 +1,8 @@
 //! Goes over all actors again and again, and asks those that are idle to settle ([`System::ask_idle`]): in an arena they give
 //! back memory (`host/idle.rs`).
 //!
+//! What ended actors leave in arenas is given back here, too, where nobody has done it before.
+//!
 //! That begins with the first actor in an arena, and pauses while no guest runs and nobody is left to be asked: an idle
 //! process does nothing.
 
@@ -27,7 +29,7 @@ pub(crate) fn start(node: &Arc<Node>) -> AbortOnDropHandle<()> {
     let node = Arc::clone(node);
     AbortOnDropHandle::new(tokio::spawn(async move {
         node.engine.first_in_arena().await;
-        sweep(&node.system, node.engine.activity()).await;
+        tokio::join!(sweep(&node.system, node.engine.activity()), node.engine.clean_arenas(PERIOD));
     }))
 }
 

@@ -4,6 +4,7 @@
 //! Its code checks bounds, and its spawns cost more: so it takes those actors only that the pool has no place for.
 
 mod arena;
+mod discard;
 mod image;
 mod memory;
 mod stack;
@@ -34,6 +35,7 @@ pub(super) struct Dense {
     stacks: Arc<Arena>,
     used: AtomicBool,
     first_use: Notify,
+    unclean: Arc<Notify>,
 }
 
 /// What the configuration of such an engine takes.
@@ -45,12 +47,13 @@ pub(super) struct Slots {
 impl Dense {
     /// An engine for so many actors.
     pub(super) fn new(actors: u32) -> wasmtime::Result<Self> {
-        let memories = Arc::new(Memories::new(actors));
-        let stacks = Arena::reserve(STACK_BYTES, config::stacks(actors))?;
+        let unclean = Arc::default();
+        let memories = Arc::new(Memories::new(actors, &unclean));
+        let stacks = Arena::reserve(STACK_BYTES, config::stacks(actors), &unclean)?;
         let slots = Slots { memories: Arc::new(Creator(Arc::clone(&memories))), stacks: Arc::new(Stacks(Arc::clone(&stacks))) };
         let engine = wasmtime::Engine::new(&config::config(Allocation::Slots(slots)))?;
         let linker = crate::host::linker(&engine)?;
-        Ok(Self { engine, linker, memories, stacks, used: AtomicBool::new(false), first_use: Notify::new() })
+        Ok(Self { engine, linker, memories, stacks, used: AtomicBool::new(false), first_use: Notify::new(), unclean })
     }
 
     /// Says that there is an actor.
@@ -71,6 +74,16 @@ impl Dense {
 
     /// Memories and stacks in use.
     pub(super) fn used(&self) -> (usize, usize) {
-        (self.memories.used(), self.stacks.used())
+        (self.memories.arenas().map(|arena| arena.used()).sum(), self.stacks.used())
+    }
+
+    /// Waits until a place was given back in which there may be something.
+    pub(super) async fn unclean(&self) {
+        self.unclean.notified().await;
+    }
+
+    /// Discards what is in places that were given back.
+    pub(super) fn clean(&self) {
+        self.memories.arenas().chain([&self.stacks]).for_each(|arena| arena.clean());
     }
 }

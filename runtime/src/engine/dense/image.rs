@@ -132,7 +132,7 @@ mod tests {
     const PAGES: usize = 40;
 
     fn slot() -> Slot {
-        Arc::clone(&Arena::reserve(PAGES * PAGE, 1).unwrap()).take().unwrap()
+        Arc::clone(&Arena::reserve(PAGES * PAGE, 1, &Arc::default()).unwrap()).take().unwrap()
     }
 
     #[expect(unsafe_code, reason = "slots are raw memory")]

@@ -6,6 +6,7 @@
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::Notify;
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 use super::PAGE;
@@ -25,11 +26,12 @@ pub(super) struct Memories {
     arenas: [OnceLock<Result<Arc<Arena>, String>>; SIZES],
     /// Slots that an app can make use of.
     slots: u32,
+    unclean: Arc<Notify>,
 }
 
 impl Memories {
-    pub(super) fn new(slots: u32) -> Self {
-        Self { arenas: std::array::from_fn(|_| OnceLock::new()), slots }
+    pub(super) fn new(slots: u32, unclean: &Arc<Notify>) -> Self {
+        Self { arenas: std::array::from_fn(|_| OnceLock::new()), slots, unclean: Arc::clone(unclean) }
     }
 
     /// A slot for a memory of that size.
@@ -39,7 +41,7 @@ impl Memories {
         let arena = &self.arenas[(slot_bytes / SMALLEST).trailing_zeros() as usize];
         let arena = arena.get_or_init(|| {
             let slots = u32::try_from(ARENA_BYTES / slot_bytes).unwrap_or(u32::MAX).min(self.slots);
-            Arena::reserve(slot_bytes, slots)
+            Arena::reserve(slot_bytes, slots, &self.unclean)
                 .map_err(|error| format!("no address space for {slots} memories of {} KiB: {error}", slot_bytes >> 10))
         });
         arena
@@ -49,8 +51,9 @@ impl Memories {
             .ok_or_else(|| format!("all places for memories of {} KiB are taken", slot_bytes >> 10))
     }
 
-    pub(super) fn used(&self) -> usize {
-        self.arenas.iter().filter_map(|arena| arena.get()?.as_ref().ok()).map(|arena| arena.used()).sum()
+    /// The arenas that there are.
+    pub(super) fn arenas(&self) -> impl Iterator<Item = &Arc<Arena>> {
+        self.arenas.iter().filter_map(|arena| arena.get()?.as_ref().ok())
     }
 }
 
@@ -105,15 +108,9 @@ impl Memory {
                 }
             }
         }
-        self.discard();
+        self.slot.written = 0..self.pages();
         self.slot = slot;
         Ok(())
-    }
-
-    #[expect(unsafe_code, reason = "memory of guests is reached by raw pointers")]
-    fn discard(&self) {
-        // SAFETY: whole pages of the slot; whoever moves or drops the memory is the only one who has it.
-        unsafe { self.slot.discard(0, self.pages()) };
     }
 }
 
@@ -155,7 +152,7 @@ unsafe impl LinearMemory for Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        self.discard();
+        self.slot.written = 0..self.pages();
     }
 }
 
@@ -170,7 +167,7 @@ mod tests {
     #[test]
     #[expect(unsafe_code, reason = "memory of guests is reached by raw pointers")]
     fn a_memory_that_outgrows_its_slot_moves_with_what_was_written() {
-        let memories = Arc::new(Memories::new(10));
+        let memories = Arc::new(Memories::new(1, &Arc::default()));
         let mut grown = memory(&memories, 64 << 10);
         let before = grown.as_ptr();
         // SAFETY: both are within the memory's 64 KiB.
@@ -193,12 +190,12 @@ mod tests {
         // SAFETY: within 64 KiB.
         assert_eq!(unsafe { (before.add(5).read(), before.add(65_535).read()) }, (0, 0));
         drop((grown, next));
-        assert_eq!(memories.used(), 0);
+        assert_eq!(memories.arenas().map(|arena| arena.used()).sum::<usize>(), 0);
     }
 
     #[test]
     fn what_has_no_place_is_refused_and_nothing_is_lost() {
-        let memories = Arc::new(Memories::new(1));
+        let memories = Arc::new(Memories::new(1, &Arc::default()));
         let mut first = memory(&memories, 64 << 10);
         assert!(memories.take(1).err().unwrap().contains("128 KiB are taken"));
         let second = memory(&memories, 1 << 20);
