@@ -8,14 +8,14 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
 use perigee_e2e::built;
-use perigee_e2e::cluster::output_of;
+use perigee_e2e::cluster::{output_of, output_of_build};
 
 use crate::lunatic;
 
 /// The examples' folder, with all of them compiled.
 fn examples() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<()>> = OnceLock::new();
-    match BUILT.get_or_init(|| output_of(lunatic::cargo("build")?.arg("--examples")).map(drop)) {
+    match BUILT.get_or_init(|| output_of_build(lunatic::cargo("build")?.arg("--examples")).map(drop)) {
         Ok(()) => Ok(lunatic::folder().join("target").join(lunatic::TARGET).join("debug/examples")),
         Err(error) => anyhow::bail!("the examples do not compile: {error:#}"),
     }

@@ -135,9 +135,16 @@ fn up(args: &[&OsStr]) -> Result<()> {
 
 /// Runs a command to its end, without input. A failure carries what it printed.
 pub fn output_of(command: &mut Command) -> Result<String> {
-    let name = describe(command);
-    let output = bounded(command).stdin(Stdio::null()).output();
-    let Output { status, stdout, stderr } = output.with_context(|| format!("running {name}"))?;
+    outcome(&describe(command), bounded(command).stdin(Stdio::null()))
+}
+
+/// The same of one that may take any time, as a build does.
+pub fn output_of_build(command: &mut Command) -> Result<String> {
+    outcome(&describe(command), command.stdin(Stdio::null()))
+}
+
+fn outcome(name: &str, command: &mut Command) -> Result<String> {
+    let Output { status, stdout, stderr } = command.output().with_context(|| format!("running {name}"))?;
     ensure!(status.code() != Some(TIMED_OUT), "{name}: not over within {LONGEST_COMMAND}");
     if !status.success() {
         bail!("{name}: {status}\n{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
@@ -149,6 +156,9 @@ pub fn output_of(command: &mut Command) -> Result<String> {
 pub fn bounded(command: &Command) -> Command {
     let mut bounded = Command::new("timeout");
     bounded.args(["--kill-after", "5s", LONGEST_COMMAND]).arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        bounded.current_dir(folder);
+    }
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => bounded.env(name, value),
@@ -170,10 +180,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bounded_command_has_its_words_and_variables() {
+    fn a_bounded_command_has_its_words_variables_and_folder() {
         let mut command = Command::new("sh");
-        command.args(["-c", "echo $0 $GREETING", "who"]).env("GREETING", "hello");
-        assert_eq!(output_of(&mut command).unwrap(), "who hello\n");
+        command.args(["-c", "echo $0 $GREETING; pwd", "who"]).env("GREETING", "hello").current_dir("/usr");
+        assert_eq!(output_of(&mut command).unwrap(), "who hello\n/usr\n");
     }
 
     #[test]
