@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stops one program of the running cluster, unless it has ended, and starts it again, as a node's service manager would:
+# Stops one program of the running cluster and starts it again, as a node's service manager would:
 # restart.sh containerd|kubelet|proxy|dns|registry|etcd|apiserver|controller-manager|scheduler [--kill]
 # With --kill it ends without warning.
 set -euo pipefail
@@ -11,8 +11,8 @@ function=start_${program//-/_}
 declare -F "$function" >/dev/null || die "$program: no such program"
 need_root restart.sh
 take_lock
-[ -e "$dir/pids/$program" ] || die "$program does not run in $dir"
-if [ "${2:-}" = --kill ] && pid=$(pid_of "$program"); then kill -KILL "$pid"; fi
+pid=$(pid_of "$program") || die "$program does not run in $dir"
+[ "${2:-}" != --kill ] || kill -KILL "$pid"
 stop "$program" 10
 "$function"
 case $program in

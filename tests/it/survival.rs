@@ -26,11 +26,7 @@ fn process(words: &[&str]) -> Result<u32> {
 }
 
 fn kill(pid: u32) -> Result<()> {
-    signal("-KILL", pid)
-}
-
-fn signal(signal: &str, pid: u32) -> Result<()> {
-    output_of(Command::new("kill").args([signal, &pid.to_string()])).map(drop)
+    output_of(Command::new("kill").args(["-KILL", &pid.to_string()])).map(drop)
 }
 
 /// An app with one pod that runs; the pod.
@@ -134,29 +130,6 @@ fn pods_run_on_while_containerd_and_the_kubelet_are_killed() -> Result<()> {
         // And they are still under control: they stop when they are told to.
         namespace.kubectl(&["delete", "pod/talker", "--wait=false"])?;
         leaves_nothing(namespace, &before)
-    })
-}
-
-/// Its last words wait for containerd.
-#[test]
-fn what_is_said_last_while_containerd_is_away_is_in_the_log() -> Result<()> {
-    alone_with_perigee(|namespace| {
-        busybox::import(namespace.cluster)?;
-        let script = "trap 'echo farewell; exit 3' TERM; echo ready; while :; do sleep 1 & wait $!; done";
-        namespace.apply(&busybox::pod("late", script))?;
-        namespace.wait_for_log("late", "ready")?;
-        let pid = process(&["echo farewell"])?;
-        namespace.cluster.kill("containerd")?;
-        signal("-TERM", pid)?;
-        wait::until("the process has ended", wait::LIMIT, || {
-            ensure!(process(&["echo farewell"]).is_err(), "it runs");
-            Ok(())
-        })?;
-        namespace.cluster.restart("containerd")?;
-        namespace.wait_for_phase("late", "Failed")?;
-        let log = namespace.logs("late")?;
-        ensure!(log.contains("farewell"), "{log}");
-        Ok(())
     })
 }
 

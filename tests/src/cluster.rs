@@ -2,7 +2,6 @@
 //! (`tests/cluster/down.sh` takes it down).
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -109,13 +108,6 @@ impl Cluster {
     pub fn restart_killed(&self, program: &str) -> Result<()> {
         let mut restart = Command::new(tests_folder("cluster/restart.sh"));
         output_of(restart.args([program, "--kill"]).env("PERIGEE_CLUSTER_DIR", &self.folder)).map(drop)
-    }
-
-    /// Ends one of the cluster's programs without warning; [`Self::restart`] starts it again.
-    pub fn kill(&self, program: &str) -> Result<()> {
-        let recorded = fs::read_to_string(self.folder.join("pids").join(program))?;
-        let pid = recorded.split_whitespace().next().context("no pid is recorded")?;
-        output_of(Command::new("kill").args(["-KILL", pid])).map(drop)
     }
 
     /// Puts the shim and the worker of a folder onto the node.

@@ -108,7 +108,7 @@ async fn a_reader_that_goes_and_comes_back_misses_nothing() {
     shim.end().await;
 }
 
-/// As when containerd is away while something ends: what it said last waits for containerd in its stream.
+/// As of what ends before containerd has opened its streams: what it said waits there.
 #[tokio::test]
 async fn what_was_said_last_is_there_for_a_reader_that_comes_later() {
     let node = Node::new().await;
