@@ -8,6 +8,8 @@ use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::PAGE;
+
 /// Whole pages of the system.
 #[derive(Clone, Copy)]
 pub(super) struct Pages {
@@ -64,13 +66,21 @@ unsafe fn discard_many(pages: &[Pages]) -> bool {
 /// As above.
 #[expect(unsafe_code, reason = "memory that only raw pointers reach")]
 unsafe fn discard_one(Pages { start, bytes }: Pages) {
-    // SAFETY: nobody reads it meanwhile, as the caller says. The kernel refuses pages that are locked in memory: they are
-    // overwritten, since the next one must not see them.
-    unsafe {
-        if libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) != 0 {
-            start.write_bytes(0, bytes);
-        }
+    // SAFETY: as the caller says.
+    let pages = unsafe { NonNull::slice_from_raw_parts(start, bytes).as_mut() };
+    if !dont_need(pages) {
+        // The next one must not see them.
+        pages.fill(0);
     }
+}
+
+/// Makes whole pages zero and gives their memory back. `false`: the kernel refuses, as for pages that are locked in memory.
+#[expect(unsafe_code, reason = "neither std nor rustix knows that the pages are ours")]
+pub(super) fn dont_need(pages: &mut [u8]) -> bool {
+    debug_assert!(pages.as_ptr().addr().is_multiple_of(PAGE) && pages.len().is_multiple_of(PAGE), "whole pages");
+    // SAFETY: the caller alone has these bytes; whatever the kernel makes of them are bytes. It refuses what does not start
+    // with a page, and the system's pages are as large as ours.
+    unsafe { libc::madvise(pages.as_mut_ptr().cast(), pages.len(), libc::MADV_DONTNEED) == 0 }
 }
 
 /// This process, as the kernel wants it named.
@@ -93,8 +103,6 @@ fn own_process() -> Option<&'static OwnedFd> {
 mod tests {
     use super::*;
     use crate::resident::resident_pages;
-
-    const PAGE: usize = 4096;
 
     /// Pages 1 and 2, and 4, of six that hold something, are discarded; the pages that hold something then.
     fn left(discard: impl Fn(&[Pages])) -> Vec<usize> {

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::PAGE;
+use super::discard::dont_need;
 
 /// Pages of an image. What is behind them stays with each actor.
 const MAX_PAGES: usize = 128;
@@ -85,7 +86,7 @@ impl Image {
         while let Some(run) = self.next_run(memory, next) {
             next = run.end;
             let place = &mut memory[self.place(&run)];
-            if discard(place) {
+            if dont_need(place) {
                 run.for_each(|page| given_back.add(page));
             } else {
                 // As far as the kernel came.
@@ -107,15 +108,6 @@ impl Image {
 fn system_page() -> Option<usize> {
     // SAFETY: it touches no memory of ours.
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()
-}
-
-/// Makes whole pages zero and gives their memory back. `false`: the kernel refuses, as for pages that are locked in memory.
-#[expect(unsafe_code, reason = "neither std nor rustix knows that the pages are ours")]
-fn discard(pages: &mut [u8]) -> bool {
-    debug_assert!(pages.as_ptr().addr().is_multiple_of(PAGE) && pages.len().is_multiple_of(PAGE), "whole pages");
-    // SAFETY: the caller alone has these bytes; whatever the kernel makes of them are bytes. It refuses what does not start
-    // with a page, and the system's pages are as large as ours.
-    unsafe { libc::madvise(pages.as_mut_ptr().cast(), pages.len(), libc::MADV_DONTNEED) == 0 }
 }
 
 #[cfg(test)]
